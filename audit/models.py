@@ -1,0 +1,45 @@
+"""What happened: one append-only record per decision and per change."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from tenants.isolation.model import TenantModel
+
+
+class Event(TenantModel):
+    """One append-only record. Personal data: the acting person's id and name; never prompts, answers or key material.
+
+    `seq` rises in the order of writing; `before` and `after` hold a changed object's columns without secrets.
+    """
+
+    seq = models.BigIntegerField(editable=False, db_default=0)
+    time = models.DateTimeField(db_default=Now())
+    action = models.CharField(max_length=80)
+    decision = models.CharField(max_length=5, choices=[("allow", "allow"), ("deny", "deny")], default="allow")
+    reason = models.CharField(max_length=300, blank=True, default="")
+    request_id = models.UUIDField(null=True)
+    actor_type = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=80, blank=True, default="")
+    actor_name = models.CharField(max_length=200, blank=True, default="")
+    department_id = models.UUIDField(null=True)
+    object_type = models.CharField(max_length=60, blank=True, default="")
+    object_id = models.CharField(max_length=80, blank=True, default="")
+    policy = models.CharField(max_length=120, blank=True, default="")
+    model = models.CharField(max_length=200, blank=True, default="")
+    deployment = models.CharField(max_length=200, blank=True, default="")
+    region = models.CharField(max_length=20, blank=True, default="")
+    entities = models.JSONField(default=dict)
+    passages = models.JSONField(default=list)
+    tokens = models.JSONField(default=dict)
+    cost = models.DecimalField(max_digits=24, decimal_places=12, null=True)
+    latency_ms = models.FloatField(null=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["tenant", "request_id"], name="event_request")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.decision}"

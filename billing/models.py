@@ -1,0 +1,146 @@
+"""Can they pay, and what did it cost: prices, budgets, leases and the ledger of usage. Money is exact, in US dollars."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from tenants.isolation.model import SharedModel, TenantForeignKey, TenantModel
+
+
+class Kind(models.TextChoices):
+    """Disjoint kinds of tokens: their sum is what the vendor counted."""
+
+    INPUT = "input"
+    CACHED_INPUT = "cached_input"
+    CACHE_WRITE = "cache_write"
+    OUTPUT = "output"
+    REASONING = "reasoning"
+    AUDIO = "audio"
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+
+
+def money(**options: object) -> models.DecimalField:
+    """A column of US dollars, exact to the pico-dollar."""
+    return models.DecimalField(max_digits=24, decimal_places=12, **options)  # type: ignore[arg-type]
+
+
+class Price(SharedModel):
+    """What a million tokens of one kind cost at a deployment, from `valid_from` until the next row of that kind begins.
+
+    Six decimals per million make one token's price a whole number of pico-dollars. Personal data: none.
+    """
+
+    deployment_id = models.UUIDField()
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    per_million = models.DecimalField(max_digits=18, decimal_places=6)
+    valid_from = models.DateTimeField()
+    source = models.CharField(max_length=80, default="manual")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["deployment_id", "kind", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "deployment_id", "kind", "valid_from"], name="one_price_at_a_time"
+            ),
+            models.CheckConstraint(condition=Q(per_million__gte=0), name="price_not_negative"),
+        ]
+
+
+class BudgetScope(models.TextChoices):
+    TENANT = "tenant"
+    DEPARTMENT = "department"
+    USER = "user"
+    KEY = "key"
+    MODEL = "model"
+
+
+class Budget(TenantModel):
+    """A limit per period. `target` is the id of the department, user, key or model (null: the tenant itself).
+
+    Personal data: a person's id where the scope is a user.
+    """
+
+    scope = models.CharField(max_length=20, choices=BudgetScope.choices)
+    target = models.UUIDField(null=True, blank=True)
+    period = models.CharField(max_length=10, choices=[("day", "day"), ("month", "month"), ("total", "total")])
+    limit = money()
+    warn_at = ArrayField(models.DecimalField(max_digits=4, decimal_places=3), default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(limit__gte=0), name="budget_not_negative")]
+
+
+class BudgetWindow(TenantModel):
+    """One period of a budget. Its start is part of its key, so nothing is ever reset. Personal data: none.
+
+    `reserved` is held by leases; `overrun` is what a vendor charged beyond a reservation (recorded, never hidden).
+    """
+
+    budget = TenantForeignKey(Budget, models.CASCADE, related_name="windows")
+    starts_at = models.DateTimeField()
+    limit = money()
+    spent = money(default=0)
+    reserved = money(default=0)
+    overrun = money(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "budget", "starts_at"], name="one_window_per_period"),
+            models.CheckConstraint(condition=Q(reserved__gte=0) & Q(spent__gte=0), name="window_not_negative"),
+            models.CheckConstraint(condition=Q(limit__gte=F("spent") + F("reserved")), name="never_overspent"),
+        ]
+
+
+class Lease(TenantModel):
+    """A slice of a budget's window held by one worker, which spends it without asking. It expires by itself.
+
+    Personal data: none.
+    """
+
+    window = TenantForeignKey(BudgetWindow, models.CASCADE, related_name="leases")
+    worker = models.UUIDField()
+    amount = money()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "window", "worker"], name="one_lease_per_worker"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="lease_not_negative"),
+        ]
+
+
+class Usage(TenantModel):
+    """Tokens and cost of one attempt at a provider; the ledger. Never updated. Personal data: the caller's user id.
+
+    Names stand beside ids, because the ledger outlives what it names.
+    """
+
+    request_id = models.UUIDField()
+    attempt = models.PositiveSmallIntegerField(default=1)
+    time = models.DateTimeField(db_default=Now())
+    department_id = models.UUIDField(null=True)
+    user_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    model = models.CharField(max_length=200)
+    deployment_id = models.UUIDField(null=True)
+    deployment = models.CharField(max_length=200, default="")
+    input_tokens = models.BigIntegerField(default=0)
+    cached_input_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    cost = money(default=0)
+    estimated = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "request_id", "attempt"], name="one_charge_per_attempt")
+        ]

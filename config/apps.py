@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class WiringConfig(AppConfig):
+    """The wiring's own commands and templates."""
+
+    name = "config"
+    default = True
+
+
+class ConsoleConfig(admin_apps.AdminConfig):
+    """Django's admin, served as the console."""
+
+    default = False
+    default_site = "config.console.Console"

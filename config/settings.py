@@ -1,0 +1,196 @@
+"""Customhouse's settings. This file is the only reader of the environment; any value may also come from `NAME_FILE`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str | None = None) -> str:
+    """A setting from `NAME`, or from the file that `NAME_FILE` names. Without a default, a missing one ends the start."""
+    if name in os.environ:
+        return os.environ[name]
+    if name + "_FILE" in os.environ:
+        return Path(os.environ[name + "_FILE"]).read_text().strip()
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set. Start with `make up`, or set {name} (or {name}_FILE).")
+    return default
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's database entry for `postgresql://user:password@host:port/name?host=/socket/directory`."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", parts.hostname or ""),
+        "PORT": options.pop("port", parts.port or ""),
+        "OPTIONS": options,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        # A pooler in transaction mode keeps neither prepared statements nor server-side cursors.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+
+
+def derived(purpose: str) -> bytes:
+    """32 bytes for one purpose, derived from the installation's secret: one secret to keep, no key used for two things."""
+    return HKDF(SHA256(), 32, salt=None, info=b"customhouse/" + purpose.encode()).derive(SECRET.encode())
+
+
+SECRET = env("CUSTOMHOUSE_SECRET")
+SECRET_KEY = derived("django").hex()
+API_KEY_PEPPER = derived("api-keys")
+CREDENTIAL_KEY = derived("provider-credentials")
+VAULT_KEY = derived("vault")
+CACHE_KEY = derived("caches")
+
+HOME = Path(env("CUSTOMHOUSE_HOME", str(BASE_DIR / "var"))).resolve()
+PORT = int(env("CUSTOMHOUSE_PORT", "8000"))
+DEBUG = env("CUSTOMHOUSE_DEBUG", "") == "1"
+ALLOWED_HOSTS = env("CUSTOMHOUSE_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [origin for origin in env("CUSTOMHOUSE_ORIGINS", "").split(",") if origin]
+
+DATABASE_URL = env("DATABASE_URL")
+REDIS_URL = env("REDIS_URL")
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "config.apps.ConsoleConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "config",
+    "tenants",
+    "audit",
+    "billing",
+    "policies",
+    "retrieval",
+    "gateway",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "tenants.isolation.middleware.ScopeMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "tenants.User"
+AUTHENTICATION_BACKENDS = ["tenants.sign_in.PasswordBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "console:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env("CUSTOMHOUSE_HTTPS", "") == "1"
+SESSION_COOKIE_AGE = 12 * 3600
+X_FRAME_OPTIONS = "DENY"
+
+# Object permissions live behind the wall as well: guardian's rows carry the tenant.
+ANONYMOUS_USER_NAME = None
+GUARDIAN_USER_OBJ_PERMS_MODEL = "tenants.PersonPermission"
+GUARDIAN_GROUP_OBJ_PERMS_MODEL = "tenants.GroupPermission"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = HOME / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+
+CELERY = {
+    "broker_url": REDIS_URL,
+    "result_backend": None,
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "worker_prefetch_multiplier": 1,
+    "broker_connection_retry_on_startup": True,
+    "broker_transport_options": {"visibility_timeout": 3600},
+    "timezone": "UTC",
+}
+
+# The data plane
+REQUEST_MAX_BYTES = int(env("CUSTOMHOUSE_MAX_BODY", str(10 * 1024 * 1024)))
+DEFAULT_MAX_TOKENS = 4096
+# Hosts on private or loopback networks that a tenant's own provider may use; the platform's own providers may use any.
+PRIVATE_HOSTS_ALLOWED = [host for host in env("CUSTOMHOUSE_PRIVATE_HOSTS", "").split(",") if host]
+SCRIPTED_PROVIDER = env("CUSTOMHOUSE_SCRIPTED", "1") == "1"
+WORKERS = int(env("CUSTOMHOUSE_WORKERS", "1"))
+
+# Documents
+EMBEDDER = env("CUSTOMHOUSE_EMBEDDER", "retrieval.ingest.embed.LocalEmbedder")
+MODEL_DIR = Path(env("CUSTOMHOUSE_MODEL_DIR", str(HOME / "models")))
+DATA_UPLOAD_MAX_MEMORY_SIZE = 50 * 1024 * 1024
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env("CUSTOMHOUSE_LOG_LEVEL", "WARNING")},
+    "loggers": {"customhouse": {"level": env("CUSTOMHOUSE_LOG_LEVEL", "INFO")}},
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Customhouse management API",
+    "DESCRIPTION": "Tenants, departments, keys, providers, models, policies, budgets, documents, audit events and usage.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}

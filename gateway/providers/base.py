@@ -1,0 +1,34 @@
+"""What every provider offers. No byte leaves the house but through an implementation of this."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from gateway.data import Reply, Target
+
+
+class Provider(Protocol):
+    """One kind of upstream. Bodies are in OpenAI's form, already masked, with the upstream's own model name.
+
+    Errors are `gateway.errors`: UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamError.
+    """
+
+    async def chat(self, target: Target, body: dict[str, Any]) -> Reply:
+        """A plain chat completion."""
+        ...
+
+    def stream(self, target: Target, body: dict[str, Any]) -> AsyncIterator[bytes]:
+        """A streamed chat completion: blocks of whole server-sent events (each `data: …\\n\\n`) in OpenAI's chunk
+        form, as they arrive, usage asked for, ending with `data: [DONE]`. A stream that ends without it raises
+        UpstreamError. Closing the iterator hangs up at once.
+        """
+        ...
+
+    async def embed(self, target: Target, body: dict[str, Any]) -> Reply:
+        """Embeddings of `body["input"]`."""
+        ...
+
+    async def close(self) -> None:
+        """Ends idle connections."""
+        ...

@@ -1,0 +1,26 @@
+"""GET /v1/models and /v1/models/{id}, in OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.catalogue import ModelView
+from gateway.errors import ModelNotFound
+
+
+def listing(models: Iterable[ModelView]) -> dict[str, Any]:
+    """The models that a caller may call, by name."""
+    return {"object": "list", "data": [_row(model) for model in sorted(models, key=lambda model: model.name)]}
+
+
+def one(models: Iterable[ModelView], name: str) -> dict[str, Any]:
+    """One of them. Raises ModelNotFound."""
+    for model in models:
+        if model.name == name:
+            return _row(model)
+    raise ModelNotFound(f"The model {name!r} does not exist or you may not call it.", param="model")
+
+
+def _row(model: ModelView) -> dict[str, Any]:
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": model.owned_by}

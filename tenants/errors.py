@@ -1,0 +1,26 @@
+"""What can go wrong when somebody asks who is calling.
+
+TenantsError
+ ├── UnknownCredential      nobody has this key, or it is revoked, expired, or used from a foreign address
+ └── DirectoryUnavailable   the database cannot be asked (never an answer about the key)
+"""
+
+from __future__ import annotations
+
+
+class TenantsError(Exception):
+    """Something about tenants, people or keys."""
+
+
+class UnknownCredential(TenantsError):
+    """The API key is not valid. Check it, or ask an administrator of your tenant for a new one."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class DirectoryUnavailable(TenantsError):
+    """Keys cannot be checked at the moment. Try again shortly."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)

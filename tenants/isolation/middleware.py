@@ -1,0 +1,36 @@
+"""Opens the scope of the person who is signed in to the console, for the time of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponse
+
+from .scope import Scope, scope
+
+#: Where the session keeps the tenant whose console is open.
+TENANT_KEY = "tenant"
+
+
+class ScopeMiddleware:
+    """The wall for pages: session -> person -> the membership that opens the tenant. No membership, no rows."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not hasattr(request, "session") or SESSION_KEY not in request.session:
+            return self.get_response(request)
+        with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
+            opened = self._membership(request)
+            if opened is None:
+                return self.get_response(request)
+            with scope(opened):
+                return self.get_response(request)
+
+    def _membership(self, request: HttpRequest) -> Scope | None:
+        from tenants.services import scope_of_member
+
+        return scope_of_member(request)

@@ -1,0 +1,32 @@
+"""Connections of the hot path: psycopg's own, because Django's async ORM hops threads on every query."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from .scope import WRITE, Scope
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+
+def make_pool(url: str, size: int = 4) -> Pool:
+    """A pool that is not open yet (`await pool.open()`); one for each use, so that one use never starves another."""
+    options: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": False}
+    return AsyncConnectionPool(
+        url, connection_class=AsyncConnection[DictRow], min_size=1, max_size=size, timeout=5, open=False, kwargs=options
+    )
+
+
+@asynccontextmanager
+async def scoped(pool: Pool, wanted: Scope) -> AsyncIterator[Connection]:
+    """A connection inside a transaction that sees what `wanted` may see; the scope ends with the transaction."""
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(WRITE, wanted.settings())
+        yield connection

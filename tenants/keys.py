@@ -1,0 +1,59 @@
+"""API keys: `sk-ch-<public id>-<secret>-<checksum>`. Only a keyed hash of the whole is stored.
+
+The prefix lets secret scanners find them, the public id is what one may show and index, the checksum rejects
+typing errors without a look into the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import zlib
+from typing import NamedTuple
+
+PREFIX = "sk-ch-"
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without characters that are mistaken for each other
+_SHAPE = re.compile(r"sk-ch-([a-z0-9]{12})-([a-z0-9]{32})-([a-z0-9]{6})")
+
+
+class NewKey(NamedTuple):
+    """A key at the one moment when it is known whole."""
+
+    key: str
+    public_id: str
+    digest: bytes
+
+
+def generate(pepper: bytes) -> NewKey:
+    """Makes a key with 160 random bits of secret."""
+    public_id, secret = _random(12), _random(32)
+    body = f"{PREFIX}{public_id}-{secret}"
+    key = f"{body}-{_checksum(body)}"
+    return NewKey(key, public_id, digest(pepper, key))
+
+
+def public_id(credential: str) -> str | None:
+    """The public id of a well-formed key, else None."""
+    match = _SHAPE.fullmatch(credential)
+    if match is None or _checksum(credential[:-7]) != match[3]:
+        return None
+    return match[1]
+
+
+def digest(pepper: bytes, credential: str) -> bytes:
+    """HMAC-SHA-256 under the installation's pepper: 32 bytes."""
+    return hmac.digest(pepper, credential.encode(), hashlib.sha256)
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def _checksum(body: str) -> str:
+    value, letters = zlib.crc32(body.encode()), []
+    for _ in range(6):
+        value, rest = divmod(value, len(ALPHABET))
+        letters.append(ALPHABET[rest])
+    return "".join(letters)

@@ -1,0 +1,215 @@
+"""Who is calling: tenants, departments, people, memberships and API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionAbstract
+
+from .ids import uuid7
+from .isolation.model import TenantForeignKey, TenantModel
+from .isolation.scope import CLEARANCES
+from .roles import Role
+
+
+class Clearance(models.IntegerChoices):
+    """What somebody may see, and what a document is; stored as its place in the rising order."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    RESTRICTED = 3
+
+    @property
+    def word(self) -> str:
+        return CLEARANCES[self]
+
+
+class Tenant(models.Model):
+    """An organisation; nothing of one is ever visible to another. Personal data: none."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=200)
+    rpm = models.PositiveBigIntegerField("requests per minute", null=True, blank=True)
+    tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Revision(models.Model):
+    """Counts the changes of what workers keep in memory of a tenant. Personal data: none."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True)
+    number = models.BigIntegerField(default=0)
+
+
+class Department(TenantModel):
+    """A cost centre of a tenant. Personal data: none."""
+
+    slug = models.SlugField(max_length=63)
+    name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "slug"], name="department_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, name: str, password: str | None = None, **more: Any) -> User:
+        user = self.model(email=email.strip().lower(), name=name, **more)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, with one membership per tenant. Personal data: e-mail address, name, password hash, last sign-in."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        ordering = ["email"]
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def is_staff(self) -> bool:
+        """Every active person may enter the console; what it shows is decided by role."""
+        return self.is_active
+
+
+class Membership(TenantModel):
+    """A person's place in a tenant: a role, departments and a clearance. Personal data: who belongs where."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    departments = models.ManyToManyField(Department, through="MembershipDepartment", related_name="members")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="one_membership_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+
+class MembershipDepartment(TenantModel):
+    """A department that a member belongs to. Personal data: who belongs where."""
+
+    membership = TenantForeignKey(Membership, models.CASCADE, related_name="+")
+    department = TenantForeignKey(Department, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "membership", "department"], name="member_once_per_department")
+        ]
+
+
+class ApiKey(TenantModel):
+    """A machine credential of one department (or person); only a keyed hash is kept. Personal data: its maker's id."""
+
+    name = models.CharField(max_length=200)
+    public_id = models.CharField(max_length=24, unique=True, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.DEVELOPER)
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
+    department = TenantForeignKey(Department, models.PROTECT, related_name="keys", null=True, blank=True)
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="keys")
+    scopes = ArrayField(models.CharField(max_length=60), null=True, blank=True)
+    model_names = ArrayField(models.CharField(max_length=200), null=True, blank=True)
+    rpm = models.PositiveBigIntegerField("requests per minute", null=True, blank=True)
+    tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
+    ip_allow = ArrayField(models.CharField(max_length=60), null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=80, editable=False, default="")
+    departments = models.ManyToManyField(Department, through="ApiKeyDepartment", related_name="searching_keys")
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} (sk-ch-{self.public_id}-…)"
+
+
+class ApiKeyDepartment(TenantModel):
+    """A further department whose documents a key may search. Personal data: none."""
+
+    key = TenantForeignKey(ApiKey, models.CASCADE, related_name="+")
+    department = TenantForeignKey(Department, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "key", "department"], name="key_once_per_department")]
+
+
+class ObjectType(models.TextChoices):
+    MODEL = "model"
+    COLLECTION = "collection"
+    DOCUMENT = "document"
+    POLICY = "policy"
+    BUDGET = "budget"
+
+
+class Grant(TenantModel):
+    """A right on one object for a department or a key: it widens the role's rights or, with `deny`, narrows them.
+
+    People's grants are django-guardian's rows (PersonPermission). Personal data: none.
+    """
+
+    object_type = models.CharField(max_length=20, choices=ObjectType.choices)
+    object_id = models.UUIDField()
+    to_type = models.CharField(max_length=20, choices=[("user", "user"), ("department", "department"), ("key", "key")])
+    to_id = models.UUIDField()
+    right = models.CharField(max_length=20, choices=[("use", "use"), ("view", "view"), ("change", "change")])
+    deny = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "object_type", "object_id", "to_type", "to_id", "right"], name="grant_once"
+            )
+        ]
+
+
+class PersonPermission(TenantModel, UserObjectPermissionAbstract):
+    """django-guardian's object permission of a person, behind the wall. Personal data: who may do what."""
+
+    class Meta(UserObjectPermissionAbstract.Meta):
+        abstract = False
+        unique_together = ["tenant", "user", "permission", "object_pk"]
+
+
+class GroupPermission(TenantModel, GroupObjectPermissionAbstract):
+    """django-guardian's object permission of a group, behind the wall. Personal data: none."""
+
+    class Meta(GroupObjectPermissionAbstract.Meta):
+        abstract = False
+        unique_together = ["tenant", "group", "permission", "object_pk"]

@@ -1,0 +1,86 @@
+"""The seven roles as permission sets, in one readable table. An action that is not listed is refused.
+
+A right is `<object>.<verb>`; `own` behind a right narrows it to what belongs to the caller (own key, own department).
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    ADMIN = "admin"
+    POLICY_MANAGER = "policy_manager"
+    BILLING_MANAGER = "billing_manager"
+    AUDITOR = "auditor"
+    DEVELOPER = "developer"
+    MEMBER = "member"
+
+
+O, A, P, B, U, D, M = Role  # noqa: E741  (the table below is wide)
+
+#: right -> the roles that have it without an object grant
+RIGHTS: dict[str, frozenset[Role]] = {
+    right: frozenset(roles)
+    for right, roles in {
+        "models.call": {O, A, D, M},
+        "playground.use": {O, A, P, D, M},
+        "documents.search": {O, A, D, M},
+        "tenants.view": {O, A, P, B, U, D, M},
+        "tenants.change": {O},
+        "departments.view": {O, A, P, B, U, D, M},
+        "departments.change": {O, A},
+        "users.view": {O, A, U},
+        "users.change": {O, A},
+        "memberships.view": {O, A, U},
+        "memberships.change": {O, A},
+        "keys.view": {O, A, D, M},
+        "keys.change": {O, A, D, M},
+        "keys.all": {O, A},
+        "grants.view": {O, A},
+        "grants.change": {O, A},
+        "providers.view": {O, A, P, B, U, D},
+        "providers.change": {O, A},
+        "deployments.view": {O, A, P, B, U, D},
+        "deployments.change": {O, A},
+        "models.view": {O, A, P, B, U, D, M},
+        "models.change": {O, A},
+        "policies.view": {O, A, P, U, D},
+        "policies.change": {O, A, P},
+        "budgets.view": {O, A, B, U, D},
+        "budgets.change": {O, A, B},
+        "prices.view": {O, A, B, U, D},
+        "prices.change": {O, A, B},
+        "usage.view": {O, A, B, U, D, M},
+        "usage.all": {O, A, B, U},
+        "collections.view": {O, A, P, D, M},
+        "collections.change": {O, A, D},
+        "documents.view": {O, A, P, D, M},
+        "documents.change": {O, A, D},
+        "events.view": {O, A, P, B, U, D, M},
+        "events.all": {O, A, U},
+        "exports.change": {O, U},
+        "reveal.use": {O, U},
+    }.items()
+}
+
+#: How far a role reaches: nobody gives a role above their own, and owners are made by owners only.
+RANK = {O: 3, A: 2, P: 1, B: 1, U: 1, D: 1, M: 0}
+
+
+def may(role: str, right: str) -> bool:
+    """Whether a role has a right. An unknown right belongs to nobody."""
+    return role in RIGHTS.get(right, frozenset())
+
+
+def rights_of(role: str) -> frozenset[str]:
+    """All rights of a role."""
+    return frozenset(right for right, roles in RIGHTS.items() if role in roles)
+
+
+def may_give(giver: str, given: str) -> bool:
+    """Whether somebody with the role `giver` may hand out `given`: not above oneself, and no right one lacks."""
+    if RANK[Role(given)] > RANK[Role(giver)]:
+        return False
+    return giver in (O, A) or rights_of(given) <= rights_of(giver)

@@ -1,0 +1,215 @@
+"""What the hot path knows of a tenant, kept in each worker: keys, policies, routes, prices, budgets.
+
+A snapshot is immutable and is replaced whole when the tenant's revision rises. Workers hear of it by NOTIFY at commit;
+a poll every two seconds catches what NOTIFY lost. Readers never write here, so nothing revoked comes back to life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
+
+from . import directory, keys
+from .data import Caller
+from .errors import DirectoryUnavailable, UnknownCredential
+from .isolation.pool import Connection, Pool, scoped
+from .isolation.scope import PLATFORM, Scope
+
+log = logging.getLogger("customhouse.snapshot")
+
+CHANNEL = "customhouse_changed"
+POLL_SECONDS = 2.0
+MOST_TENANTS = 10_000
+FORGET_UNKNOWN_SECONDS = 1.0
+
+Loader = Callable[[Connection, UUID], Awaitable[Any]]
+
+#: name of a part -> what loads it, inside the tenant's scope; apps register theirs when they are ready
+LOADERS: dict[str, Loader] = {}
+
+
+def part(name: str, loader: Loader) -> None:
+    """Adds a part to every snapshot (`snapshot.parts[name]`)."""
+    LOADERS[name] = loader
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One tenant at one revision. `caches` belongs to this snapshot and dies with it."""
+
+    tenant: UUID
+    revision: tuple[int, int]  #: the tenant's and the platform's
+    callers: dict[str, tuple[bytes, Caller]]  #: public id -> (digest, caller)
+    parts: dict[str, Any]
+    caches: dict[Any, Any] = field(default_factory=dict)
+
+
+class Snapshots:
+    """All snapshots of this worker. `start` before use, `stop` at the end."""
+
+    def __init__(self, url: str, pool: Pool, pepper: bytes) -> None:
+        self._url, self._pool, self._pepper = url, pool, pepper
+        self._tenants: OrderedDict[UUID, Snapshot] = OrderedDict()
+        self._tenant_of: dict[str, UUID] = {}
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._loading: dict[UUID, asyncio.Task[Snapshot]] = {}
+        self._watchers: dict[UUID, set[Callable[[Snapshot], None]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def identify(self, credential: str, address: str = "") -> tuple[Caller, Snapshot]:
+        """The caller behind an API key. Raises UnknownCredential, or DirectoryUnavailable when nobody can tell."""
+        public_id = keys.public_id(credential)
+        if public_id is None:
+            raise UnknownCredential
+        snapshot = self._known(public_id) or await self._find(public_id)
+        entry = snapshot.callers.get(public_id)
+        if entry is None or not hmac.compare_digest(entry[0], keys.digest(self._pepper, credential)):
+            raise UnknownCredential
+        caller = entry[1]
+        if caller.expires_at is not None and caller.expires_at <= time.time():
+            raise UnknownCredential("This API key has expired. Ask an administrator of your tenant for a new one.")
+        if caller.ip_allow and not _within(address, caller.ip_allow):
+            raise UnknownCredential("This API key may not be used from this network address.")
+        return caller, snapshot
+
+    def watch(self, tenant: UUID, changed: Callable[[Snapshot], None]) -> Callable[[], None]:
+        """Calls `changed` with every new snapshot of a tenant, until the returned function is called."""
+        watchers = self._watchers.setdefault(tenant, set())
+        watchers.add(changed)
+
+        def forget() -> None:
+            watchers.discard(changed)
+            if not watchers and self._watchers.get(tenant) is watchers:
+                del self._watchers[tenant]
+
+        return forget
+
+    async def of(self, tenant: UUID) -> Snapshot:
+        """The snapshot of a tenant, loaded if need be."""
+        found = self._tenants.get(tenant)
+        return found if found is not None else await self._load(tenant)
+
+    def _known(self, public_id: str) -> Snapshot | None:
+        tenant = self._tenant_of.get(public_id)
+        return None if tenant is None else self._tenants.get(tenant)
+
+    async def _find(self, public_id: str) -> Snapshot:
+        """Asks the database whose key this is. An unknown one is remembered for a second, so that a flood is cheap."""
+        now = time.monotonic()
+        if self._unknown.get(public_id, 0.0) > now:
+            raise UnknownCredential
+        try:
+            tenant = await directory.tenant_of_key(self._pool, public_id)
+        except (psycopg.OperationalError, PoolTimeout, OSError) as error:
+            raise DirectoryUnavailable from error
+        if tenant is None:
+            self._unknown[public_id] = now + FORGET_UNKNOWN_SECONDS
+            while len(self._unknown) > 10_000:
+                self._unknown.popitem(last=False)
+            raise UnknownCredential
+        snapshot = await self._load(tenant)
+        self._tenant_of[public_id] = tenant
+        return snapshot
+
+    async def _load(self, tenant: UUID) -> Snapshot:
+        """Reads a tenant anew; callers that ask at the same time share one reading."""
+        task = self._loading.get(tenant)
+        if task is None:
+            task = self._loading[tenant] = asyncio.create_task(self._read(tenant))
+            task.add_done_callback(lambda _: self._loading.pop(tenant, None))
+        try:
+            return await asyncio.shield(task)
+        except (psycopg.OperationalError, PoolTimeout, OSError) as error:
+            raise DirectoryUnavailable from error
+
+    async def _read(self, tenant: UUID) -> Snapshot:
+        async with scoped(self._pool, Scope(tenant=tenant, actor={"type": "system", "id": "", "name": "gateway"})) as c:
+            # The revision first: what commits while the rest is read raises it again, and is read again.
+            revision = await directory.revision(c, tenant)
+            callers = await directory.callers(c, tenant)
+            parts = {name: await loader(c, tenant) for name, loader in LOADERS.items()}
+        snapshot = Snapshot(tenant, revision, callers, parts)
+        self._keep(snapshot)
+        return snapshot
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        before = self._tenants.get(snapshot.tenant)
+        if before is not None and before.revision > snapshot.revision:
+            return
+        self._tenants[snapshot.tenant] = snapshot
+        self._tenants.move_to_end(snapshot.tenant)
+        for public_id in snapshot.callers:
+            self._tenant_of[public_id] = snapshot.tenant
+        for changed in list(self._watchers.get(snapshot.tenant, ())):
+            changed(snapshot)
+        while len(self._tenants) > MOST_TENANTS:
+            forgotten, _ = self._tenants.popitem(last=False)
+            self._tenant_of = {key: owner for key, owner in self._tenant_of.items() if owner != forgotten}
+
+    async def _refresh(self, tenants: list[UUID]) -> None:
+        for tenant in tenants:
+            if tenant in self._tenants:
+                running = self._loading.get(tenant)
+                if running is not None:  # it may have read before the change
+                    await asyncio.wait([running])
+                await self._load(tenant)
+
+    async def _listen(self) -> None:
+        """Hears of changes at their commit."""
+        while True:
+            try:
+                async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    await connection.execute(f"listen {CHANNEL}")
+                    await self._compare()  # what changed while nobody listened
+                    async for notice in connection.notifies():
+                        changed = UUID(notice.payload)
+                        await self._refresh(list(self._tenants) if changed == PLATFORM else [changed])
+            except (psycopg.OperationalError, PoolTimeout, OSError, DirectoryUnavailable) as error:
+                log.warning("not listening for changes (%s); polling", type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._compare()
+            except (psycopg.OperationalError, PoolTimeout, OSError, DirectoryUnavailable) as error:
+                log.warning("changes cannot be read (%s)", type(error).__name__)
+
+    async def _compare(self) -> None:
+        """Reads again every tenant whose revision is not the one in memory."""
+        if not self._tenants:
+            return
+        async with scoped(self._pool, Scope(tenant=PLATFORM)) as connection:
+            numbers = await directory.revisions(connection)
+        platform = numbers.get(PLATFORM, 0)
+        behind = [t for t, s in self._tenants.items() if s.revision != (numbers.get(t, 0), platform)]
+        await self._refresh(behind)
+
+
+def _within(address: str, networks: tuple[Any, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
