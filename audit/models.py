@@ -5,15 +5,25 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from tenants.isolation.model import TenantModel
+from tenants.isolation.model import TenantModel, open_tenant
 
 
 class Event(TenantModel):
     """One append-only record. Personal data: the acting person's id and name; never prompts, answers or key material.
 
-    `seq` rises in the order of writing; `before` and `after` hold a changed object's columns without secrets.
+    `seq` rises in the order of writing; `detail` holds a changed object's columns before and after, without secrets.
+    An event outlives its tenant, so the tenant is not a foreign key of the database.
     """
 
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        models.DO_NOTHING,
+        db_default=open_tenant(),
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+        related_name="+",
+    )
     seq = models.BigIntegerField(editable=False, db_default=0)
     time = models.DateTimeField(db_default=Now())
     action = models.CharField(max_length=80)
@@ -39,7 +49,15 @@ class Event(TenantModel):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["tenant", "request_id"], name="event_request")]
+        constraints = [
+            # Of one call (and, beside calls, of one request and object) each thing happened once: two writers of the
+            # same outcome, a worker and the sweeper, cannot both be believed.
+            models.UniqueConstraint(
+                fields=["tenant", "request_id", "action", "object_id"],
+                condition=models.Q(request_id__isnull=False),
+                name="event_once_per_request",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.decision}"

@@ -1,4 +1,4 @@
-"""Can they pay, and what did it cost: prices, budgets, leases and the ledger of usage. Money is exact, in US dollars."""
+"""Can they pay, and what did it cost: prices, budgets, leases and the ledger of usage. Money is exact US dollars."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from tenants.isolation.model import SharedModel, TenantForeignKey, TenantModel
+from tenants.isolation.model import SharedModel, TenantForeignKey, TenantModel, open_tenant
 
 
 class Kind(models.TextChoices):
@@ -83,7 +83,7 @@ class BudgetWindow(TenantModel):
     `reserved` is held by leases; `overrun` is what a vendor charged beyond a reservation (recorded, never hidden).
     """
 
-    budget = TenantForeignKey(Budget, models.CASCADE, related_name="windows")
+    budget = TenantForeignKey(Budget, models.CASCADE, related_name="windows", db_index=False)
     starts_at = models.DateTimeField()
     limit = money()
     spent = money(default=0)
@@ -99,29 +99,55 @@ class BudgetWindow(TenantModel):
 
 
 class Lease(TenantModel):
-    """A slice of a budget's window held by one worker, which spends it without asking. It expires by itself.
+    """A slice of a budget's window held by one worker, which spends it without asking. It ends with its worker.
 
-    Personal data: none.
+    `amount` is part of the window's `reserved`; `spent` is what of it has been spent and not yet been moved to the
+    window, so that workers never wait for each other to settle a call. Personal data: none.
     """
 
-    window = TenantForeignKey(BudgetWindow, models.CASCADE, related_name="leases")
+    window = TenantForeignKey(BudgetWindow, models.CASCADE, related_name="leases", db_index=False)
     worker = models.UUIDField()
     amount = money()
-    expires_at = models.DateTimeField()
+    spent = money(default=0)
+    overrun = money(default=0)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "window", "worker"], name="one_lease_per_worker"),
-            models.CheckConstraint(condition=Q(amount__gte=0), name="lease_not_negative"),
+            models.CheckConstraint(condition=Q(spent__gte=0) & Q(overrun__gte=0), name="lease_not_negative"),
+            models.CheckConstraint(condition=Q(amount__gte=F("spent")), name="lease_never_overspent"),
         ]
+
+
+class Worker(TenantModel):
+    """A server process that holds leases and has calls running; the platform's rows. Personal data: none.
+
+    It says every few seconds that it lives. When it falls silent, the sweeper settles what it left open.
+    """
+
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    oldest_call = models.DateTimeField(db_default=Now())
+    suspected_at = models.DateTimeField(null=True)
+    swept_at = models.DateTimeField(null=True)
 
 
 class Usage(TenantModel):
     """Tokens and cost of one attempt at a provider; the ledger. Never updated. Personal data: the caller's user id.
 
-    Names stand beside ids, because the ledger outlives what it names.
+    Names stand beside ids, because the ledger outlives what it names: its tenant is not a foreign key, either, which
+    spares every call two look-ups. `final` marks the attempt that ended the call; its id is the outcome event's.
     """
 
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        models.DO_NOTHING,
+        db_default=open_tenant(),
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+        related_name="+",
+    )
     request_id = models.UUIDField()
     attempt = models.PositiveSmallIntegerField(default=1)
     time = models.DateTimeField(db_default=Now())
@@ -139,6 +165,7 @@ class Usage(TenantModel):
     reasoning_tokens = models.BigIntegerField(default=0)
     cost = money(default=0)
     estimated = models.BooleanField(default=False)
+    final = models.BooleanField(default=True)
 
     class Meta:
         constraints = [

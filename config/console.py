@@ -1,11 +1,220 @@
-"""The console: Django's admin site, grown up."""
+"""The console: Django's admin site, grown up. One site for tenant and policy work."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.templatetags.static import static
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+from tenants.services import scope_of_member
 from unfold.sites import UnfoldAdminSite
 
+from tenants.console.member import member_of
+from tenants.isolation import PLATFORM, Scope, scope
+from tenants.isolation.middleware import TENANT_KEY
+from tenants.models import Tenant
 
-class Console(UnfoldAdminSite):
-    """One site for tenant and policy work."""
+from . import overview
+from .related import KeyUse, names_of, own_deployments, use_of_keys
+from .sign_in import may_try, record_of_session, record_refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of the navigation. `page` is a registered model's label; the line is shown to those who may view it."""
+
+    title: str
+    icon: str
+    page: str
+    query: str = ""
+
+
+#: The groups of the navigation, and the question that each answers.
+NAVIGATION: dict[str, tuple[Item, ...]] = {
+    "Calls & evidence": (
+        Item("Calls", "swap_horiz", "audit.event", "area=calls"),
+        Item("Audit trail", "history", "audit.event"),
+    ),
+    "Policies": (Item("Policies", "policy", "policies.policy"),),
+    "Models & routes": (
+        Item("Models", "alt_route", "gateway.model"),
+        Item("Deployments", "deployed_code", "gateway.deployment"),
+        Item("Providers", "cloud", "gateway.provider"),
+    ),
+    "Documents": (
+        Item("Documents", "description", "retrieval.document"),
+        Item("Collections", "folder", "retrieval.collection"),
+    ),
+    "People & keys": (
+        Item("Departments", "account_tree", "tenants.department"),
+        Item("People", "group", "tenants.membership"),
+        Item("API keys", "key", "tenants.apikey"),
+    ),
+    "Budgets & costs": (
+        Item("Usage", "monitoring", "billing.usage"),
+        Item("Budgets", "savings", "billing.budget"),
+        Item("Prices", "sell", "billing.price"),
+    ),
+    "Organisation": (Item("Tenants", "domain", "tenants.tenant"),),
+}
+
+#: Teal, dark enough for white text (5.5:1) and bright enough on dark ground (7:1).
+PRIMARY = {
+    "50": "oklch(98.4% .014 180.72)",
+    "100": "oklch(95.3% .051 180.801)",
+    "200": "oklch(91% .096 180.426)",
+    "300": "oklch(85.5% .138 181.071)",
+    "400": "oklch(77.7% .152 181.912)",
+    "500": "oklch(72% .13 182.503)",
+    "600": "oklch(50% .094 186.391)",
+    "700": "oklch(43.7% .078 188.216)",
+    "800": "oklch(38.6% .063 188.416)",
+    "900": "oklch(32% .053 188.416)",
+    "950": "oklch(27.7% .046 192.524)",
+}
+
+
+class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
+    """One site for tenant and policy work. Who sees what is decided by role, in the tenant that is open."""
 
     site_title = site_header = "Customhouse"
+    index_title = "Overview"
+    index_template = "console/overview.html"
+    login_template = "console/sign_in.html"
+    logout_template = "console/signed_out.html"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whoever is signed in and has a place in the open tenant may enter."""
+        return member_of(request) is not None
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Signing in, inside a scope that sees the one person whose address was given."""
+        if request.method != "POST":
+            return super().login(request, extra_context)  # type: ignore[no-any-return]
+        email = request.POST.get("username", "").strip()
+        if not may_try(request, email):
+            context = {**self.each_context(request), "title": "Sign in", "too_often": True}
+            return TemplateResponse(request, self.login_template, context, status=429)
+        with scope(Scope(login=email)):
+            page: HttpResponse = super().login(request, extra_context)
+        if isinstance(page, HttpResponseRedirect):
+            record_of_session(request, "session.open")
+        else:
+            record_refusal(request, email)
+        return page
+
+    @method_decorator(never_cache)
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Signing out, which is recorded as well."""
+        if request.method == "POST" and request.user.is_authenticated:
+            record_of_session(request, "session.close")
+        page: HttpResponse = super().logout(request, extra_context)
+        return page
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant")]
+        unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
+        return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+
+    def open_tenant(self, request: HttpRequest, tenant: UUID) -> HttpResponse:
+        """Opens another of the person's tenants (for the platform's people: any), which that tenant's trail records."""
+        before = request.session.get(TENANT_KEY)
+        request.session[TENANT_KEY] = str(tenant)
+        with scope(Scope(user=request.user.pk)):
+            opened = scope_of_member(request)
+        if opened is None or opened.tenant != tenant:
+            request.session[TENANT_KEY] = before
+            raise Http404("There is no such tenant.")
+        record_of_session(request, "tenant.open")
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The overview."""
+        member = member_of(request)
+        assert member is not None
+        return super().index(request, {**overview.figures(self, request, member), **(extra_context or {})})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Empty: the navigation lists the pages."""
+        return []
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page gets: the look, the navigation and who is looking."""
+        context = super().each_context(request)
+        member = member_of(request)
+        return {
+            **context,
+            "site_title": self.site_title,
+            "site_header": self.site_header,
+            "member": member,
+            "heading": self._heading(request),
+            "colors": {**context["colors"], "primary": PRIMARY},
+            "styles": [static("console/console.css")],
+            "scripts": [static("console/console.js")],
+            "site_favicons": [{"rel": "icon", "href": static("console/mark.svg"), "type": "image/svg+xml"}],
+            "site_url": None,
+            "platform_id": PLATFORM,
+        }
+
+    def _heading(self, request: HttpRequest) -> str:
+        """The name of the page that is shown, or whose object is."""
+        place = getattr(request.resolver_match, "url_name", None) or ""
+        page = self.page(place.rpartition("_")[0].replace("_", ".", 1))
+        return page.heading_of(request) if page is not None else ""
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The navigation's groups with the lines that this person may see."""
+        groups = [{"title": "", "items": [self._line(request, "Overview", "space_dashboard", reverse("admin:index"))]}]
+        for title, items in NAVIGATION.items():
+            lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]
+            if lines:
+                groups.append({"title": title, "items": lines})
+        return groups
+
+    def _may_see(self, request: HttpRequest, page: str) -> bool:
+        found = self.page(page)
+        return found is not None and found.has_module_permission(request)
+
+    def page(self, name: str) -> Any:
+        """The registered page of a model's label, None when there is none."""
+        return next((page for model, page in self._registry.items() if model._meta.label_lower == name), None)
+
+    def _item(self, request: HttpRequest, item: Item) -> dict[str, Any]:
+        url = reverse(f"admin:{item.page.replace('.', '_')}_changelist")
+        return self._line(request, item.title, item.icon, url, item.query)
+
+    def _line(self, request: HttpRequest, title: str, icon: str, url: str, query: str = "") -> dict[str, Any]:
+        here = request.path == url if url == reverse("admin:index") else request.path.startswith(url)
+        if here and url.endswith("/event/"):  # two lines show the same list: the calls, and everything
+            here = (request.GET.get("area") == "call") is (query == "area=calls")
+        return {"title": title, "icon": icon, "link": f"{url}?{query}" if query else url, "active": here}
+
+    # What pages of lower apps show of higher ones: they ask the site, which knows all.
+
+    def use_of_keys(self, ids: Iterable[UUID]) -> dict[UUID, KeyUse]:
+        """Calls, cost and last use of keys in the last 30 days."""
+        return use_of_keys(ids)
+
+    def names_of(self, kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
+        """The names of departments, users, keys, models or deployments by id; without ids, of all."""
+        return names_of(kind, ids)
+
+    def own_deployments(self) -> dict[UUID, str]:
+        """The names of the open tenant's own deployments by id."""
+        return own_deployments()
+
+    def tenants(self) -> list[Tenant]:
+        """All tenants that the platform's people may open."""
+        with scope(PLATFORM):
+            return list(Tenant.objects.all())

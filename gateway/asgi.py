@@ -5,6 +5,7 @@ It reads a request, finds its surface, lets the pipeline answer and writes the a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -58,7 +59,8 @@ class Door:
                 raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
             credential, address = _credential(scope), _address(scope)
             caller, snapshot = await self._runtime.identify(credential, address)
-            call = parse(await self._body(scope, receive), request_id)
+            raw = await self._body(scope, receive)
+            call = parse(raw, request_id, client_ip=address, traceparent=_traceparent(scope))
             answer = await self._runtime.pipeline.answer(call, caller, snapshot)
             if isinstance(answer, Plain):
                 return await _plain(send, answer, request_id)
@@ -79,9 +81,9 @@ class Door:
         if path == "/v1/retrieval/search":
             if method != "POST":
                 raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
-            caller, snapshot = await self._runtime.identify(_credential(scope), _address(scope))
+            caller, _ = await self._runtime.identify(_credential(scope), _address(scope))
             query, wanted = search.parse(await self._body(scope, receive))
-            found = await self._runtime.pipeline.search(caller, snapshot, query, wanted, request_id)
+            found = await self._runtime.pipeline.search(caller, query, wanted)
             return await _plain(send, Plain(search.listing(found), []), request_id)
         raise RouteNotFound(f"{method} {path} is not one of this gateway's routes.")
 
@@ -112,6 +114,13 @@ def _credential(scope: Scope) -> str:
         if name == b"x-api-key" or name == b"api-key":
             return str(value.strip(), "latin-1")
     raise InvalidKey("No API key was sent. Send `Authorization: Bearer <key>`.")
+
+
+def _traceparent(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            return str(value[:55], "latin-1")
+    return ""
 
 
 def _address(scope: Scope) -> str:
@@ -146,6 +155,11 @@ async def _stream(receive: Receive, send: Send, answer: Stream, request_id: UUID
         async for block in answer.rest():
             await send({"type": "http.response.body", "body": block, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not answer.hung_up or task is None:
+            raise
+        task.uncancel()  # the client has gone: nobody is left to answer
     finally:
         await answer.close()
 

@@ -44,6 +44,8 @@ class ProviderView:
     region: str
     self_hosted: bool
     credential: str = field(repr=False)
+    #: a tenant's own provider: no private address is connected to, whatever its name resolves to at that moment
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

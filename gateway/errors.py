@@ -14,6 +14,8 @@ GatewayError
  ├── UpstreamRateLimited     429 upstream_rate_limited (retry-after)
  ├── UpstreamRejected        400 upstream_rejected (the vendor's own 4xx about the request)
  ├── UpstreamError           502 upstream_error
+ │    ├── UpstreamUnauthorized   502 upstream_error (the vendor refused the gateway's credential)
+ │    └── UpstreamDisconnected   502 upstream_error (the connection was lost before any byte of the answer)
  ├── UpstreamTimeout         504 upstream_timeout
  └── Unavailable             503 service_unavailable (retry-after)
       └── DetectorUnavailable    503 pii_unavailable (retry-after)
@@ -112,6 +114,14 @@ class UpstreamRejected(GatewayError):
 
 class UpstreamError(GatewayError):
     status, type, code = 502, "server_error", "upstream_error"
+
+
+class UpstreamUnauthorized(UpstreamError):
+    """The vendor refused the gateway's credential: the deployment is out of order until somebody looks."""
+
+
+class UpstreamDisconnected(UpstreamError):
+    """The connection was lost before any byte of the answer: asking once more is safe."""
 
 
 class UpstreamTimeout(GatewayError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID, uuid4
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from billing.services import Leases
 from policies.services import Pii
+from retrieval.services import ready
 from tenants.data import Caller
 from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.isolation.pool import Pool, make_pool
@@ -26,15 +26,12 @@ from .providers import close_all
 class Runtime:
     """Starts and stops all of it. One per worker process."""
 
-    worker: UUID
     snapshot_pool: Pool
     search_pool: Pool
-    lease_pool: Pool
     snapshots: Snapshots
     journal: Journal
     leases: Leases
     limits: Limits
-    pii: Pii
     pipeline: Pipeline
 
     @classmethod
@@ -42,35 +39,34 @@ class Runtime:
         """Everything as the settings say; nothing is connected yet."""
         from django.conf import settings
 
-        worker = uuid4()
-        # One pool for each use: a search that waits must not make a key look slow, nor a lease.
-        pools = [make_pool(settings.DATABASE_URL, size) for size in (2, 4, 2)]
-        snapshots = Snapshots(settings.DATABASE_URL, pools[0], settings.API_KEY_PEPPER)
-        journal = Journal(settings.DATABASE_URL, worker)
-        leases = Leases(pools[2], worker)
-        limits = Limits(settings.REDIS_URL, settings.WORKERS)
-        pii = Pii(settings.CACHE_KEY)
-        pipeline = Pipeline(snapshots, journal, leases, limits, pii, pools[1])
-        return cls(worker, *pools, snapshots, journal, leases, limits, pii, pipeline)
+        # One pool for each use: a search that waits must not make a key look slow.
+        snapshot_pool, search_pool = make_pool(settings.DATABASE_URL, 2), make_pool(settings.DATABASE_URL, 4)
+        snapshots = Snapshots(settings.DATABASE_URL, snapshot_pool, settings.API_KEY_PEPPER)
+        leases = Leases(settings.DATABASE_URL)
+        journal = Journal(settings.DATABASE_URL, leases)
+        limits = Limits(settings.REDIS_URL, workers=settings.WORKERS)
+        pii = Pii(settings.CACHE_KEY, hash_key=settings.VAULT_KEY)
+        pipeline = Pipeline(snapshots, journal, leases, limits, pii, search_pool)
+        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, pipeline)
 
     async def start(self) -> None:
-        for pool in (self.snapshot_pool, self.search_pool, self.lease_pool):
+        """Connects. What is away is waited for in the background: calls get 503 until it is back."""
+        for pool in (self.snapshot_pool, self.search_pool):
             await pool.open()
-        await self.journal.start()
         await self.leases.start()
+        await self.journal.start()
         await self.limits.start()
         await self.snapshots.start()
-        await self.pii.start()
+        await ready()
 
     async def stop(self) -> None:
         """Ends in the reverse order: what is still running may write its outcome."""
-        await self.pipeline.drain()
         await self.snapshots.stop()
-        await self.limits.stop()
         await self.journal.stop()
         await self.leases.stop()
+        await self.limits.stop()
         await close_all()
-        for pool in (self.snapshot_pool, self.search_pool, self.lease_pool):
+        for pool in (self.snapshot_pool, self.search_pool):
             await pool.close()
 
     async def identify(self, credential: str, address: str) -> tuple[Caller, Snapshot]:

@@ -9,9 +9,39 @@ from tenants.data import Caller
 from tenants.isolation.pool import Connection
 from tenants.snapshot import Snapshot
 
+from .pii.data import Entity, PiiRules, Source
+from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiError, PiiRefused, TextTooLarge, TooDeep, VaultError
+from .pii.redaction import Pii
+from .pii.restore import Restorer, restore_text, restore_value
+from .pii.vault import Vault
+from .pii.walk import Masked
 from .rules import ActivePolicy, Rules, resolve, validate
 
-__all__ = ["ActivePolicy", "Rules", "load", "resolve", "rules_for", "validate"]
+__all__ = [
+    "ActivePolicy",
+    "Blocked",
+    "DetectorFailed",
+    "Entity",
+    "Masked",
+    "MediaRefused",
+    "Pii",
+    "PiiError",
+    "PiiRefused",
+    "PiiRules",
+    "Restorer",
+    "Rules",
+    "Source",
+    "TextTooLarge",
+    "TooDeep",
+    "Vault",
+    "VaultError",
+    "load",
+    "resolve",
+    "restore_text",
+    "restore_value",
+    "rules_for",
+    "validate",
+]
 
 _ACTIVE = (Path(__file__).parent / "sql" / "active.sql").read_text()
 

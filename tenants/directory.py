@@ -42,10 +42,11 @@ async def revisions(connection: Connection) -> dict[UUID, int]:
 async def callers(connection: Connection, tenant: UUID) -> dict[str, tuple[bytes, Caller]]:
     """The tenant's living keys: public id -> (digest, caller)."""
     cursor = await connection.execute(_CALLERS)
-    return {row["public_id"]: (bytes(row["digest"]), _caller(tenant, row)) for row in await cursor.fetchall()}
+    return {row["public_id"]: (bytes(row["digest"]), caller_of(tenant, row)) for row in await cursor.fetchall()}
 
 
-def _caller(tenant: UUID, row: DictRow) -> Caller:
+def caller_of(tenant: UUID, row: DictRow) -> Caller:
+    """The caller that a row of callers.sql describes."""
     role, clearance = row["role"], row["clearance"]
     if row["user_id"] is not None:  # a person's key never does more than the person
         role = min(role, row["member_role"], key=lambda name: RANK[Role(name)])

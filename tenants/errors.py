@@ -2,7 +2,9 @@
 
 TenantsError
  ├── UnknownCredential      nobody has this key, or it is revoked, expired, or used from a foreign address
- └── DirectoryUnavailable   the database cannot be asked (never an answer about the key)
+ ├── DirectoryUnavailable   the database cannot be asked (never an answer about the key)
+ ├── NotAllowed             somebody would hand out more than they have
+ └── Taken                  the name is in use
 """
 
 from __future__ import annotations
@@ -21,6 +23,20 @@ class UnknownCredential(TenantsError):
 
 class DirectoryUnavailable(TenantsError):
     """Keys cannot be checked at the moment. Try again shortly."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class NotAllowed(TenantsError):
+    """Nobody hands out more than they have themselves."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class Taken(TenantsError):
+    """This name is in use already."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)

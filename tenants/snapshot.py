@@ -7,7 +7,6 @@ a poll every two seconds catches what NOTIFY lost. Readers never write here, so 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections import OrderedDict
@@ -83,7 +82,7 @@ class Snapshots:
             raise UnknownCredential
         snapshot = self._known(public_id) or await self._find(public_id)
         entry = snapshot.callers.get(public_id)
-        if entry is None or not hmac.compare_digest(entry[0], keys.digest(self._pepper, credential)):
+        if entry is None or not keys.matches(entry[0], self._pepper, credential):
             raise UnknownCredential
         caller = entry[1]
         if caller.expires_at is not None and caller.expires_at <= time.time():

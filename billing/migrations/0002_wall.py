@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
         Wall("Budget", notify=True),
         Wall("BudgetWindow"),
         Wall("Lease"),
+        Wall("Worker"),
         # The ledger is append-only.
         Wall("Usage", grants="select, insert"),
         AuditTable("Price", "price"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator
+from typing import Any, Final, Protocol
 
 from gateway.data import Reply, Target
+
+#: In a body: the numbered passages, for the provider that answers by quoting them. No other provider sends it on.
+PASSAGES: Final = "x_passages"
+
+#: Fields of a body that are the gateway's own and never leave the house.
+INTERNAL: Final = frozenset({PASSAGES})
 
 
 class Provider(Protocol):
@@ -18,10 +24,10 @@ class Provider(Protocol):
         """A plain chat completion."""
         ...
 
-    def stream(self, target: Target, body: dict[str, Any]) -> AsyncIterator[bytes]:
+    def stream(self, target: Target, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """A streamed chat completion: blocks of whole server-sent events (each `data: …\\n\\n`) in OpenAI's chunk
         form, as they arrive, usage asked for, ending with `data: [DONE]`. A stream that ends without it raises
-        UpstreamError. Closing the iterator hangs up at once.
+        UpstreamError. Closing the generator (`aclose`) hangs up at once.
         """
         ...
 

@@ -111,6 +111,11 @@ class PiiRules:
         """The rule for an entity type: its own, or the default."""
         return self._by_type.get(kind, self.default)
 
+    @property
+    def has_deny_list(self) -> bool:
+        """Whether words are looked for that no detector knows."""
+        return self._deny is not None
+
     def denied(self, text: str) -> list[Entity]:
         """The deny-listed words in a text, whole words in any case, with score 1."""
         return self._deny(text) if self._deny else []
@@ -171,15 +176,8 @@ def _type_rule(value: object, where: str, default: TypeRule) -> TypeRule:
     return TypeRule(
         action=_action(entry.get("action", default.action), f"{where}.action"),
         threshold=_threshold(entry.get("threshold", default.threshold), f"{where}.threshold"),
-        directions=frozenset(
-            map(
-                Direction,
-                _choices(entry.get("directions", list(default.directions)), f"{where}.directions", ANY_DIRECTION),
-            )
-        ),
-        sources=frozenset(
-            map(Source, _choices(entry.get("sources", list(default.sources)), f"{where}.sources", ANY_SOURCE))
-        ),
+        directions=frozenset(map(Direction, _some(entry, "directions", default.directions, where))),
+        sources=frozenset(map(Source, _some(entry, "sources", default.sources, where))),
         allow=frozenset(word.casefold() for word in _words(entry.get("allow_list", []), f"{where}.allow_list")),
         deny=_words(entry.get("deny_list", []), f"{where}.deny_list"),
     )

@@ -40,16 +40,39 @@ _LOOKALIKES: Final = {
     # Cyrillic and Greek letters that are drawn like Latin ones
     **dict(zip("аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅԌ", "aeopcyxijsdhqwABEKMHOPCTYXIJSG", strict=True)),
     **dict(zip("οανικρτυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "oavikptuABEZHIKMNOPTYX", strict=True)),
-    "ı": "i", "ɡ": "g", "ɑ": "a", "ⅼ": "l",
+    "ı": "i",
+    "ɡ": "g",
+    "ɑ": "a",
+    "ⅼ": "l",
     # dashes, quotes, spaces and dots that people and word processors use for plain ones
-    **dict.fromkeys("‐‑‒–—―−﹘﹣－", "-"), **dict.fromkeys("‘’‚‛′`´＇", "'"), **dict.fromkeys("“”„‟″«»", '"'),
-    **dict.fromkeys("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
-    **dict.fromkeys("․。｡．﹒", "."), **dict.fromkeys("∕⁄／", "/"), **dict.fromkeys("＠﹫", "@"), **dict.fromkeys("：﹕", ":"),
-}  # fmt: skip
+    **dict.fromkeys("‐‑‒–−﹣－", "-"),
+    **dict.fromkeys("‘’‚‛′`´＇", "'"),
+    **dict.fromkeys("“”„‟″«»", '"'),
+    **dict.fromkeys(
+        "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+    ),
+    **dict.fromkeys("․。｡．﹒", "."),
+    **dict.fromkeys("∕⁄／", "/"),
+    **dict.fromkeys("＠﹫", "@"),
+    **dict.fromkeys("：﹕", ":"),
+}
 _FOLDED_BLOCKS: Final = (
-    (0x00A1, 0x2100), (0x2100, 0x2200), (0x2460, 0x2500), (0x2C60, 0x2E00), (0xA4D0, 0xAC00), (0xF900, 0x10000), (0x104A0, 0x104AA),
-    (0x10D30, 0x10D3A), (0x11000, 0x11E00), (0x16A60, 0x16B60), (0x1CCF0, 0x1CCFA), (0x1D400, 0x1D800), (0x1E100, 0x1E960), (0x1F100, 0x1F1B0), (0x1FBF0, 0x1FBFA),
-)  # fmt: skip
+    (0x00A1, 0x2100),
+    (0x2100, 0x2200),
+    (0x2460, 0x2500),
+    (0x2C60, 0x2E00),
+    (0xA4D0, 0xAC00),
+    (0xF900, 0x10000),
+    (0x104A0, 0x104AA),
+    (0x10D30, 0x10D3A),
+    (0x11000, 0x11E00),
+    (0x16A60, 0x16B60),
+    (0x1CCF0, 0x1CCFA),
+    (0x1D400, 0x1D800),
+    (0x1E100, 0x1E960),
+    (0x1F100, 0x1F1B0),
+    (0x1FBF0, 0x1FBFA),
+)
 _INVISIBLE_BLOCKS: Final = ((0x0300, 0x0370), (0x1AB0, 0x1B00), (0x20D0, 0x2100), (0xFE00, 0xFE10), (0xE0000, 0xE01F0))
 
 
@@ -107,15 +130,26 @@ _ESCAPE: Final = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
     r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)|\\x(?P<byte>[0-9A-Fa-f]{2})|(?P<backslash>\\[\"'/\\bfnrt])"
+    r"|(?P<spelled> ?[\[({] ?(?:at|dot|AT|DOT) ?[\])}] ?)"
     r"|(?P<plus>(?<=[0-9A-Za-z])\+(?=[0-9A-Za-z]))"
 )
-_BACKSLASH: Final = {'\\"': '"', "\\'": "'", "\\/": "/", "\\\\": "\\", "\\b": " ", "\\f": " ", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
+_BACKSLASH: Final = {
+    '\\"': '"',
+    "\\'": "'",
+    "\\/": "/",
+    "\\\\": "\\",
+    "\\b": " ",
+    "\\f": " ",
+    "\\n": "\n",
+    "\\r": "\r",
+    "\\t": "\t",
+}
 _RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
 
 
 def unescape(text: str) -> Reading | None:
-    """The text with percent, HTML and backslash escapes undone; None when there is nothing to undo."""
+    """The text with percent, HTML and backslash escapes undone, and "[at]"; None when there is nothing to undo."""
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -154,6 +188,8 @@ def _unescaped(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
         yield chr(int(match["byte"], 16)), 0, 4
     elif kind == "backslash":
         yield _BACKSLASH[written], 0, 2
+    elif kind == "spelled":
+        yield ("@" if "a" in written.lower() else "."), 0, len(written)
     elif kind == "plus":
         yield " ", 0, 1
     elif kind == "entity":
@@ -203,7 +239,9 @@ def _decoded_run(run: str) -> Iterator[str]:
     if len(stripped) % 4 == 1:
         return
     try:
-        data = base64.b64decode(stripped.replace("-", "+").replace("_", "/") + "=" * (-len(stripped) % 4), validate=True)
+        data = base64.b64decode(
+            stripped.replace("-", "+").replace("_", "/") + "=" * (-len(stripped) % 4), validate=True
+        )
     except (binascii.Error, ValueError):
         return
     yield from _readable(data)

@@ -14,6 +14,14 @@ from .scope import Scope, scope
 TENANT_KEY = "tenant"
 
 
+class Failed(Exception):
+    """A page that failed; leaving by an exception takes back what its transaction had changed."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__(self.__doc__)
+        self.response = response
+
+
 class ScopeMiddleware:
     """The wall for pages: session -> person -> the membership that opens the tenant. No membership, no rows."""
 
@@ -23,12 +31,21 @@ class ScopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not hasattr(request, "session") or SESSION_KEY not in request.session:
             return self.get_response(request)
-        with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
-            opened = self._membership(request)
-            if opened is None:
-                return self.get_response(request)
-            with scope(opened):
-                return self.get_response(request)
+        try:
+            with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
+                opened = self._membership(request)
+                if opened is None:
+                    return self._answer(request)
+                with scope(opened):
+                    return self._answer(request)
+        except Failed as failed:
+            return failed.response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code >= 500:
+            raise Failed(response)
+        return response
 
     def _membership(self, request: HttpRequest) -> Scope | None:
         from tenants.services import scope_of_member

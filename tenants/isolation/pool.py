@@ -16,11 +16,21 @@ Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 
-def make_pool(url: str, size: int = 4) -> Pool:
-    """A pool that is not open yet (`await pool.open()`); one for each use, so that one use never starves another."""
+def make_pool(url: str, size: int = 4, *, check: bool = False) -> Pool:
+    """A pool that is not open yet (`await pool.open()`); one for each use, so that one use never starves another.
+
+    `check` asks a connection whether it lives before it is handed out: for rare and important uses.
+    """
     options: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": False}
     return AsyncConnectionPool(
-        url, connection_class=AsyncConnection[DictRow], min_size=1, max_size=size, timeout=5, open=False, kwargs=options
+        url,
+        connection_class=AsyncConnection[DictRow],
+        min_size=1,
+        max_size=size,
+        timeout=5,
+        open=False,
+        kwargs=options,
+        check=AsyncConnectionPool.check_connection if check else None,
     )
 
 

@@ -1,0 +1,92 @@
+"""The vocabulary: everything that an audit event can say happened, each with a sentence for people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What happened. Changes of objects are not listed one by one: `<object>.<verb>` of OBJECTS and CHANGES."""
+
+    CALL_INTENT = "call.intent"
+    CALL_OUTCOME = "call.outcome"
+    CALL_REFUSED = "call.refused"
+    SESSION_OPEN = "session.open"
+    SESSION_CLOSE = "session.close"
+    SESSION_REFUSED = "session.refused"
+    TENANT_OPEN = "tenant.open"
+    EVENT_READ = "event.read"
+    EVENT_EXPORT = "event.export"
+    USAGE_READ = "usage.read"
+    DOCUMENT_READ = "document.read"
+    DOCUMENT_SEARCH = "document.search"
+    TEXT_REDACT = "text.redact"
+    TEXT_RESTORE = "text.restore"
+    VAULT_REVEAL = "vault.reveal"
+    POLICY_ACTIVATE = "policy.activate"
+    POLICY_SIMULATE = "policy.simulate"
+    KEY_ROTATE = "api_key.rotate"
+    KEY_REVOKE = "api_key.revoke"
+
+
+SENTENCES: dict[Action, str] = {
+    Action.CALL_INTENT: "A call was about to leave the house; its worst case was reserved.",
+    Action.CALL_OUTCOME: "A call ended; what it used was charged.",
+    Action.CALL_REFUSED: "A call was turned away; nothing left the house.",
+    Action.SESSION_OPEN: "Somebody signed in.",
+    Action.SESSION_CLOSE: "Somebody signed out.",
+    Action.SESSION_REFUSED: "Somebody failed to sign in.",
+    Action.TENANT_OPEN: "Somebody opened this tenant in the console.",
+    Action.EVENT_READ: "The audit trail was read.",
+    Action.EVENT_EXPORT: "The audit trail was exported.",
+    Action.USAGE_READ: "Usage and cost were read.",
+    Action.DOCUMENT_READ: "A document was read.",
+    Action.DOCUMENT_SEARCH: "Documents were searched.",
+    Action.TEXT_REDACT: "Personal data was replaced in a text.",
+    Action.TEXT_RESTORE: "Placeholders in a text were restored.",
+    Action.VAULT_REVEAL: "An original behind a placeholder was revealed.",
+    Action.POLICY_ACTIVATE: "A policy was put in force.",
+    Action.POLICY_SIMULATE: "A policy was tried on text or past traffic.",
+    Action.KEY_ROTATE: "An API key was replaced by a new one.",
+    Action.KEY_REVOKE: "An API key was revoked.",
+}
+
+#: objects whose every change is recorded by the database, as they read in a sentence
+OBJECTS: dict[str, str] = {
+    "tenant": "The tenant",
+    "department": "A department",
+    "user": "A person",
+    "membership": "A person's membership",
+    "membership_department": "A person's place in a department",
+    "api_key": "An API key",
+    "api_key_department": "A department that an API key may search",
+    "grant": "A grant",
+    "person_permission": "A person's permission",
+    "group_permission": "A group's permission",
+    "price": "A price",
+    "budget": "A budget",
+    "policy": "A policy",
+    "provider": "A provider",
+    "deployment": "A deployment",
+    "model": "A model",
+    "route": "A model's route to a deployment",
+    "collection": "A collection",
+    "document": "A document",
+}
+
+CHANGES: dict[str, str] = {"create": "was created", "update": "was changed", "delete": "was removed"}
+
+
+def sentence(action: str) -> str:
+    """What an action means, for people; an action outside the vocabulary is a KeyError."""
+    found = SENTENCES.get(action)  # type: ignore[call-overload]
+    if found is not None:
+        return str(found)
+    thing, _, verb = action.partition(".")
+    return f"{OBJECTS[thing]} {CHANGES[verb]}."
+
+
+def known(action: str) -> bool:
+    """Whether an action belongs to the vocabulary."""
+    thing, _, verb = action.partition(".")
+    return action in SENTENCES or (thing in OBJECTS and verb in CHANGES)

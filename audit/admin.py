@@ -1,0 +1,339 @@
+"""The console's pages about what happened: the calls, and the whole trail. They are read, never written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.paginator import InfinitePaginator
+
+from tenants.console import cells
+from tenants.console.filters import ChoiceFilter, DatesFilter, TextFilter
+from tenants.console.member import Member, visible_keys
+from tenants.console.pages import ReadOnlyAdmin
+from tenants.console.periods import start_of
+from tenants.models import Department
+from tenants.roles import Role
+
+from . import services
+from .models import Event
+from .services import first_id
+
+#: What the managers of an area see of the trail: actions that begin with these, besides what they did themselves.
+AREAS: dict[str, tuple[str, ...]] = {
+    Role.POLICY_MANAGER: ("policy.", "call.refused"),
+    Role.BILLING_MANAGER: ("budget.", "price.", "usage."),
+}
+
+#: How actions read, where their own words would read badly.
+THINGS = {
+    "api_key": "API key",
+    "api_key_department": "API key's department",
+    "membership": "Person's place",
+    "membership_department": "Person's department",
+    "event": "Audit trail",
+}
+VERBS = {
+    "create": "created",
+    "update": "changed",
+    "delete": "removed",
+    "open": "opened",
+    "close": "closed",
+    "revoke": "revoked",
+    "read": "read",
+}
+
+
+def visible_events(member: Member) -> QuerySet[Event]:
+    """The events that a role shows: all, those of its area, or those of one's own calls and doings."""
+    if member.may("events.all"):
+        return Event.objects.all()
+    own = Q(actor_id=str(member.user))
+    for area in AREAS.get(member.role, ()):
+        own |= Q(action__startswith=area)
+    if member.role in (Role.DEVELOPER, Role.MEMBER):
+        own |= Q(actor_id__in=[str(key) for key in visible_keys(member).values_list("id", flat=True)])
+    return Event.objects.filter(own)
+
+
+def headline(action: str) -> str:
+    """`api_key.create` as `API key created`."""
+    thing, _, verb = action.partition(".")
+    return f"{THINGS.get(thing, thing.replace('_', ' ').capitalize())} {VERBS.get(verb, verb.replace('_', ' '))}"
+
+
+class AreaFilter(ChoiceFilter):
+    title, parameter_name = "what", "area"
+    choices_shown: ClassVar = [
+        ("calls", "Calls, by their end"),
+        ("call", "Calls, each step"),
+        ("api_key", "API keys"),
+        ("policy", "Policies"),
+        ("membership", "People's places"),
+        ("department", "Departments"),
+        ("budget", "Budgets"),
+        ("tenant", "Tenants"),
+        ("session", "Sign-ins"),
+    ]
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        if value == "calls":  # one line for each call: how it ended
+            return queryset.filter(action__in=("call.outcome", "call.refused"))
+        return queryset.filter(action__startswith=f"{value}.")
+
+
+class ActionFilter(TextFilter):
+    title, parameter_name = "action", "action"
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(action=value)
+
+
+class DecisionFilter(ChoiceFilter):
+    title, parameter_name = "decision", "decision"
+    choices_shown: ClassVar = [("allow", "Allowed"), ("deny", "Denied")]
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(decision=value)
+
+
+class FoundFilter(ChoiceFilter):
+    title, parameter_name = "personal data", "found"
+    choices_shown: ClassVar = [("entities", "Something was found")]
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.exclude(entities={})
+
+
+class ActorFilter(TextFilter):
+    title, parameter_name = "actor (name or id)", "actor"
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(Q(actor_id=value) | Q(actor_name__iexact=value))
+
+
+class DepartmentFilter(ChoiceFilter):
+    title, parameter_name = "department", "department"
+
+    def offered(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [(str(one.pk), one.name) for one in Department.objects.all()]
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(department_id=value) if is_id(value) else queryset.none()
+
+
+class RequestFilter(TextFilter):
+    title, parameter_name = "request id", "request_id"
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(request_id=value) if is_id(value) else queryset.none()
+
+
+class ObjectFilter(TextFilter):
+    title, parameter_name = "object id", "object_id"
+
+    def narrow(self, queryset: QuerySet[Event], value: str) -> QuerySet[Event]:
+        return queryset.filter(object_id=value)
+
+
+class TimesFilter(DatesFilter):
+    def narrow_by_id(self, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        """Ids rise with time: the primary key finds the beginning."""
+        return queryset.filter(id__gte=first_id(start_of(self.since))) if self.since else queryset
+
+
+def is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+@admin.register(Event)
+class EventPage(ReadOnlyAdmin):
+    rights = "events"
+    heading = "Audit trail"
+    lead = "Every decision and every change, written in the same transaction as what it describes."
+    empty = (
+        "Nothing is recorded here yet",
+        "Calls and changes appear by themselves. Make a first call with an API key.",
+    )
+    list_display = ("at", "what", "verdict", "who", "where", "found", "charged", "call")
+    list_display_links = ("at",)
+    list_filter = (
+        TimesFilter,
+        AreaFilter,
+        DecisionFilter,
+        DepartmentFilter,
+        FoundFilter,
+        ActorFilter,
+        ActionFilter,
+        RequestFilter,
+        ObjectFilter,
+    )
+    list_filter_submit = True
+    search_fields = ("id",)
+    search_help_text = "An id, an actor's name, or a model"
+    ordering = ("-id",)
+    sortable_by = ()
+    paginator = InfinitePaginator
+
+    def heading_of(self, request: HttpRequest) -> str:
+        return "Calls" if request.GET.get("area") == "calls" else self.heading
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list. Whoever reads what others did is recorded as well, with what they looked for."""
+        if self.may(request, "all"):
+            services.record("event.read", detail={"filters": dict(request.GET.items())})
+        return super().changelist_view(request, extra_context)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        return visible_events(self.member(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        """Exact words only: the trail is long, and a substring would read all of it."""
+        word = search_term.strip()
+        if not word:
+            return queryset, False
+        wanted = Q(actor_name__iexact=word) | Q(model=word) | Q(action=word) | Q(object_id=word) | Q(actor_id=word)
+        if is_id(word):
+            wanted |= Q(request_id=word) | Q(id=word)
+        return queryset.filter(wanted), False
+
+    @admin.display(description="time")
+    def at(self, event: Event) -> SafeString:
+        return cells.moment(event.time)
+
+    @admin.display(description="what")
+    def what(self, event: Event) -> SafeString:
+        return cells.words(headline(event.action), event.reason.replace("_", " "))
+
+    @admin.display(description="decision")
+    def verdict(self, event: Event) -> SafeString:
+        return cells.label("allowed", "good") if event.decision == "allow" else cells.label("denied", "bad")
+
+    @admin.display(description="who")
+    def who(self, event: Event) -> SafeString:
+        return cells.words(event.actor_name or "–", event.actor_type)
+
+    @admin.display(description="model")
+    def where(self, event: Event) -> SafeString:
+        return cells.words(event.model, event.deployment) if event.model else cells.NOTHING
+
+    @admin.display(description="personal data")
+    def found(self, event: Event) -> SafeString:
+        return cells.counts(event.entities)
+
+    @admin.display(description="cost")
+    def charged(self, event: Event) -> SafeString:
+        return cells.money(event.cost)
+
+    @admin.display(description="request")
+    def call(self, event: Event) -> SafeString:
+        return cells.short_id(event.request_id)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One event, opened: what was decided and why, the call's other events, and what a change changed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        event = self.get_object(request, unquote(object_id))
+        if event is None:
+            raise Http404("There is no event with this id here.")
+        services.record("event.read", object_type="event", object_id=str(event.pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": event,
+            "title": headline(event.action),
+            "sentence": services.sentence(event.action) if services.known(event.action) else "",
+            "facts": self.facts(event),
+            "changes": changes(event.detail),
+            "detail": cells.document(more(event.detail)) if more(event.detail) else None,
+            "passages": [passage(one) for one in event.passages],
+            "chain": self.chain(request, event),
+        }
+        return TemplateResponse(request, "console/event.html", context)
+
+    def facts(self, event: Event) -> list[tuple[str, object]]:
+        """The event's filled columns in the order in which an auditor asks."""
+        department = Department.objects.filter(pk=event.department_id).first() if event.department_id else None
+        rows: list[tuple[str, object]] = [
+            ("Decision", self.verdict(event)),
+            ("Reason", event.reason.replace("_", " ")),
+            ("Time", cells.moment(event.time)),
+            ("Actor", cells.words(event.actor_name or "–", event.actor_type)),
+            ("Actor id", cells.short_id(event.actor_id) if event.actor_id else ""),
+            ("Department", str(department or "")),
+            ("Object", event.object_type.replace("_", " ")),
+            ("Object id", cells.short_id(event.object_id) if event.object_id else ""),
+            ("Request", cells.short_id(event.request_id) if event.request_id else ""),
+            ("Policy", event.policy),
+            ("Model", event.model),
+            ("Deployment", event.deployment),
+            ("Region", event.region),
+            ("Personal data", cells.counts(event.entities) if event.entities else ""),
+            ("Tokens", cells.counts({k.replace("_", " "): v for k, v in event.tokens.items() if isinstance(v, int)})),
+            ("Cost", cells.money(event.cost) if event.cost is not None else ""),
+            ("Latency", f"{event.latency_ms:,.1f} ms" if event.latency_ms is not None else ""),
+            ("Event id", cells.short_id(event.pk)),
+            ("Sequence", f"{event.seq:,}"),
+        ]
+        return [(name, value) for name, value in rows if value and value != cells.NOTHING]
+
+    def chain(self, request: HttpRequest, event: Event) -> list[dict[str, Any]]:
+        """The events of the same call, in order, each with its distance from the first."""
+        if event.request_id is None:
+            return []
+        found = sorted(self.get_queryset(request).filter(request_id=event.request_id), key=lambda one: one.seq)
+        start = found[0].time if found else event.time
+        return [
+            {
+                "headline": headline(one.action),
+                "verdict": self.verdict(one),
+                "reason": one.reason.replace("_", " "),
+                "after": after(one.time - start),
+                "link": reverse("admin:audit_event_change", args=[one.pk]),
+                "here": one.pk == event.pk,
+            }
+            for one in found
+        ]
+
+
+def after(gap: timedelta) -> str:
+    return f"+{gap.total_seconds() * 1000:,.0f} ms"
+
+
+def changes(detail: dict[str, Any]) -> list[tuple[str, object, object]]:
+    """What a change changed: column, before, after; of a creation or removal all columns."""
+    before, now = detail.get("before") or {}, detail.get("after") or {}
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return [(name.replace("_", " "), before.get(name), now.get(name)) for name in names]
+
+
+def more(detail: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in detail.items() if name not in ("before", "after")}
+
+
+def passage(found: Any) -> str:
+    """A cited passage in words: the document's title, then page and section where they are known."""
+    if not isinstance(found, dict):
+        return str(found)
+    document = found.get("document")
+    named = document if isinstance(document, dict) else found
+    title = named.get("title") or named.get("external_id") or document or found.get("chunk_id") or "untitled"
+    parts = [str(title), f"page {found['page']}" if found.get("page") else "", str(found.get("section") or "")]
+    return ", ".join(part for part in parts if part)

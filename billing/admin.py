@@ -1,0 +1,397 @@
+"""The console's pages about money: what was spent, budgets, prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from audit.services import record
+from tenants.console import cells
+from tenants.console import forms as inputs
+from tenants.console.member import Member, visible_keys
+from tenants.console.pages import ReadOnlyAdmin, ScopedForm, TenantAdmin
+from tenants.console.periods import read_day, start_of, today
+from tenants.roles import Role
+
+from . import services
+from .models import Budget, BudgetScope, Price, Usage
+
+GROUPS = {"department": "department", "model": "model", "key": "API key", "user": "person", "day": "day"}
+TOKENS = {
+    "input_tokens": "input",
+    "cached_input_tokens": "cached",
+    "cache_write_tokens": "cache write",
+    "output_tokens": "output",
+    "reasoning_tokens": "reasoning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked for; both days are included."""
+
+    groups: tuple[str, ...]
+    since: date
+    until: date
+
+    @classmethod
+    def read(cls, parameters: Any) -> Wanted:
+        groups = [name for name in ",".join(parameters.getlist("group_by")).split(",") if name in GROUPS]
+        until = read_day(parameters.get("until")) or today()
+        since = read_day(parameters.get("since")) or until - timedelta(days=29)
+        return cls(tuple(dict.fromkeys(groups)) or ("department", "model"), min(since, until), until)
+
+    def query(self, **changed: Any) -> str:
+        values = {"group_by": ",".join(self.groups), "since": self.since, "until": self.until, **changed}
+        return "?" + urlencode(values)
+
+
+@admin.register(Usage)
+class UsagePage(ReadOnlyAdmin):
+    """The ledger as a report; single rows are the calls of the audit trail."""
+
+    rights = "usage"
+    heading = "Usage"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        wanted = Wanted.read(request.GET)
+        member = self.member(request)
+        if member.may("usage.all"):
+            record("usage.read", detail={"filters": dict(request.GET.items())})
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Usage",
+            "wanted": wanted,
+            "groups": [(name, text, name in wanted.groups) for name, text in GROUPS.items()],
+            "periods": self.periods(wanted),
+            "whose": whose(member),
+            **self.report(wanted, member),
+        }
+        return TemplateResponse(request, "console/usage.html", context)
+
+    def change_view(self, request: HttpRequest, object_id: str, *rest: Any, **more: Any) -> HttpResponse:
+        raise Http404("Rows of the ledger are shown with their call, in the audit trail.")
+
+    def periods(self, wanted: Wanted) -> list[tuple[str, str, bool]]:
+        """Links to usual periods: text, address, whether it is the shown one."""
+        now = today()
+        found = {
+            "Today": (now, now),
+            "7 days": (now - timedelta(days=6), now),
+            "30 days": (now - timedelta(days=29), now),
+            "This month": (now.replace(day=1), now),
+        }
+        shown = (wanted.since, wanted.until)
+        return [(text, wanted.query(since=a, until=b), (a, b) == shown) for text, (a, b) in found.items()]
+
+    def report(self, wanted: Wanted, member: Member) -> dict[str, Any]:
+        """The table, its total, and cost by day for the chart."""
+        since, until = start_of(wanted.since), start_of(wanted.until + timedelta(days=1))
+        keys = None if member.may("usage.all") else list(visible_keys(member).values_list("id", flat=True))
+        found = services.usage(wanted.groups, since, until, keys=keys)
+        by_day = services.usage(("day",), since, until, keys=keys)["results"]
+        rows = sorted(found["results"], key=lambda row: Decimal(row["cost"]), reverse=True)
+        return {
+            "headings": [GROUPS[name] for name in wanted.groups],
+            "rows": [usage_row(row, wanted) for row in rows],
+            "total": usage_row(found["total"], wanted),
+            "tokens": list(TOKENS.values()),
+            "chart": chart(by_day, wanted),
+        }
+
+
+def whose(member: Member) -> str:
+    """Whose usage somebody sees, said on the page."""
+    if member.may("usage.all"):
+        return "the whole tenant"
+    return "the keys of your departments and your own" if member.role == Role.DEVELOPER else "your own keys"
+
+
+def usage_row(row: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """One line of the report, ready to be shown."""
+    return {
+        "names": [row.get(name) or "–" for name in wanted.groups],
+        "calls": cells.count(int(row.get("calls") or 0)),
+        "tokens": [cells.count(int(row.get(name) or 0)) for name in TOKENS],
+        "cost": cells.money(Decimal(row.get("cost") or 0)),
+        "estimated": int(row.get("estimated") or 0),
+    }
+
+
+def chart(rows: Iterable[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
+    """A bar for every day of the period, without calls as well; heights from 0 to 100."""
+    cost = {str(row["day"]): Decimal(row["cost"]) for row in rows}
+    top = max(cost.values(), default=Decimal(0)) or Decimal(1)
+    length = (wanted.until - wanted.since).days + 1
+    days = [wanted.since + timedelta(days=number) for number in range(min(length, 366))]
+    return [
+        {
+            "day": day,
+            "height": (cost.get(str(day), Decimal(0)) * 100 / top).quantize(Decimal("0.1")),
+            "text": f"{day:%d %b}: {cells.dollars(cost.get(str(day), Decimal(0)))}",
+            "link": wanted.query(since=day, until=day),
+        }
+        for day in days
+    ]
+
+
+class BudgetForm(ScopedForm):
+    """A limit for the tenant, or for one department, person, key or model."""
+
+    aim = inputs.choice("For")
+    warn = inputs.text(
+        "Warn at", required=False, initial="80", help_text="Percent of the limit; several are separated by commas."
+    )
+
+    class Meta:
+        model = Budget
+        fields = ("period", "limit")
+
+    #: The page's site; the page sets it, because it knows the models' names.
+    site: ClassVar[Any] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["aim"].choices = self.aims()  # type: ignore[attr-defined]
+        if not self.instance._state.adding:
+            self.initial["aim"] = f"{self.instance.scope}:{self.instance.target or ''}"
+            self.initial["warn"] = ", ".join(f"{part * 100:.0f}" for part in self.instance.warn_at)
+
+    def aims(self) -> list[Any]:
+        """Everything that can have a budget, by kind."""
+        kinds: list[Any] = [("tenant:", "the whole tenant")]
+        for kind in ("department", "user", "key", "model"):
+            named = [(f"{kind}:{pk}", name) for pk, name in self.site.names_of(kind).items()]
+            if named:
+                kinds.append((KINDS[kind], named))
+        return kinds
+
+    def clean_warn(self) -> list[Decimal]:
+        parts = [part.strip().removesuffix("%") for part in self.cleaned_data["warn"].split(",") if part.strip()]
+        if not all(part.isdigit() and 0 < int(part) <= 100 for part in parts):
+            raise forms.ValidationError("Write whole percentages from 1 to 100, separated by commas.")
+        return [Decimal(part) / 100 for part in parts]
+
+    def save(self, commit: bool = True) -> Budget:
+        scope, _, target = self.cleaned_data["aim"].partition(":")
+        self.instance.scope, self.instance.target = scope, UUID(target) if target else None
+        self.instance.warn_at = self.cleaned_data["warn"]
+        saved: Budget = super().save(commit)
+        return saved
+
+
+KINDS = {"department": "Departments", "user": "People", "key": "API keys", "model": "Models"}
+PERIODS = {"day": "a day", "month": "a month", "total": "in all"}
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetBar:
+    """A budget as the overview shows it."""
+
+    name: str
+    period: str
+    bar: SafeString
+    text: str
+    link: str
+
+
+@admin.register(Budget)
+class BudgetPage(TenantAdmin):
+    rights = "budgets"
+    add_text = "Add budget"
+    deletable = True
+    form = BudgetForm
+    fields = ("aim", "period", "limit", "warn")
+    lead = "A budget cannot be overspent: a call's worst case is reserved before it leaves, and the rest is given back."
+    empty = (
+        "No budget limits spending yet",
+        "Add one for the whole tenant first; departments, people, keys and models can have tighter ones.",
+    )
+    list_display = ("what", "per", "bar", "spent", "reserved", "remaining", "limited", "renews")
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        """A developer sees the budgets that their departments' calls use up."""
+        member, budgets = self.member(request), super().get_queryset(request).order_by("created_at")
+        if member.role != Role.DEVELOPER:
+            return budgets
+        own = Q(scope=BudgetScope.USER, target=member.user)
+        own |= Q(scope=BudgetScope.DEPARTMENT, target__in=member.departments or ())
+        own |= Q(scope=BudgetScope.KEY, target__in=visible_keys(member).values("id"))
+        return budgets.filter(own)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.site = self.admin_site
+        return form
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list with what is spent and reserved now, read for the whole page at once."""
+        changelist = super().get_changelist_instance(request)
+        changelist.result_list = self.with_state(changelist.result_list)
+        return changelist
+
+    def with_state(self, budgets: Iterable[Budget]) -> list[Budget]:
+        """Budgets with `state` (spent, reserved, remaining) and `aim`, the name of what they limit."""
+        found = list(budgets)
+        states = services.budget_states([budget.pk for budget in found])
+        names: dict[str, dict[UUID, str]] = {}
+        for kind in {budget.scope for budget in found if budget.target}:
+            wanted = [budget.target for budget in found if budget.scope == kind]
+            names[kind] = self.admin_site.names_of(kind, wanted)
+        for budget in found:
+            budget.state = states.get(budget.pk)  # type: ignore[attr-defined]
+            budget.aim = names.get(budget.scope, {}).get(budget.target, "the whole tenant")  # type: ignore
+        return found
+
+    def bars(self, request: HttpRequest) -> list[BudgetBar]:
+        """The overview's budgets."""
+        budgets = self.with_state(self.get_queryset(request)[:12])
+        return [
+            BudgetBar(
+                budget.aim,  # type: ignore[attr-defined]
+                PERIODS[budget.period],
+                self.bar(budget),
+                f"{cells.dollars(spent(budget))} of {cells.dollars(budget.limit)}",
+                reverse("admin:billing_budget_change", args=[budget.pk]),
+            )
+            for budget in budgets
+        ]
+
+    @admin.display(description="for")
+    def what(self, budget: Any) -> SafeString:
+        return cells.words(budget.aim, "" if budget.scope == BudgetScope.TENANT else budget.get_scope_display().lower())
+
+    @admin.display(description="period")
+    def per(self, budget: Budget) -> str:
+        return PERIODS[budget.period]
+
+    @admin.display(description="used")
+    def bar(self, budget: Any) -> SafeString:
+        return cells.bar(spent(budget), reserved(budget), budget.limit)
+
+    @admin.display(description="spent")
+    def spent(self, budget: Any) -> SafeString:
+        return cells.money(spent(budget))
+
+    @admin.display(description="reserved")
+    def reserved(self, budget: Any) -> SafeString:
+        return cells.money(reserved(budget))
+
+    @admin.display(description="remaining")
+    def remaining(self, budget: Any) -> SafeString:
+        return cells.money(budget.state.remaining if budget.state else budget.limit)
+
+    @admin.display(description="limit")
+    def limited(self, budget: Budget) -> SafeString:
+        return cells.money(budget.limit)
+
+    @admin.display(description="renews")
+    def renews(self, budget: Any) -> SafeString:
+        return cells.moment(budget.state.renews_at if budget.state else None)
+
+    def consequences(self, obj: Budget) -> list[str]:
+        [budget] = self.with_state([obj])
+        return [
+            f"Spending {PERIODS[obj.period]} is no longer limited to {cells.dollars(obj.limit)} for {budget.aim}.",  # type: ignore[attr-defined]
+            f"{cells.dollars(spent(budget))} of it are spent; the ledger keeps every call.",
+        ]
+
+
+def spent(budget: Any) -> Decimal:
+    return budget.state.spent if budget.state else Decimal(0)
+
+
+def reserved(budget: Any) -> Decimal:
+    return budget.state.reserved if budget.state else Decimal(0)
+
+
+class PriceForm(ScopedForm):
+    """The price of a million tokens of one kind, from a moment on."""
+
+    deployment = inputs.choice("Deployment")
+    valid_from = inputs.moment("Valid from", initial=timezone.now)
+
+    class Meta:
+        model = Price
+        fields = ("kind", "per_million", "valid_from")
+
+    site: ClassVar[Any] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        named = [(str(pk), name) for pk, name in self.site.own_deployments().items()]
+        self.fields["deployment"].choices = named  # type: ignore[attr-defined]
+
+    def save(self, commit: bool = True) -> Price:
+        self.instance.deployment_id = UUID(self.cleaned_data["deployment"])
+        saved: Price = super().save(commit)
+        return saved
+
+
+@admin.register(Price)
+class PricePage(TenantAdmin):
+    """Prices are added, never changed: an old one stays true for the calls of its time."""
+
+    rights = "prices"
+    add_text = "Add price"
+    form = PriceForm
+    fields = ("deployment", "kind", "per_million", "valid_from")
+    lead = (
+        "US dollars for a million tokens. A price holds until the next one of its kind begins; old calls keep theirs."
+    )
+    empty = (
+        "No prices yet",
+        "Deployments of known models bring theirs. Add one for a model of your own, or calls to it cannot be budgeted.",
+    )
+    list_display = ("deployment", "kind", "price", "since", "source")
+    ordering = ("deployment_id", "kind", "-valid_from")
+    sortable_by = ()
+    list_per_page = 100
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        found = list(changelist.result_list)
+        names = self.admin_site.names_of("deployment", [price.deployment_id for price in found])
+        for price in found:
+            price.deployment_name = names.get(price.deployment_id, "–")
+        changelist.result_list = found
+        return changelist
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.site = self.admin_site
+        return form
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="deployment")
+    def deployment(self, price: Any) -> str:
+        return str(price.deployment_name)
+
+    @admin.display(description="a million tokens")
+    def price(self, price: Price) -> SafeString:
+        return cells.money(price.per_million)
+
+    @admin.display(description="valid from")
+    def since(self, price: Price) -> SafeString:
+        return cells.moment(price.valid_from)

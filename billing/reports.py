@@ -1,0 +1,106 @@
+"""What was spent: usage by group, and how budgets stand. Read in the open scope."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from audit.services import first_id
+
+from .data import BudgetState, Window, window_of
+from .errors import UnknownGroup
+from .models import Budget
+from .prices import money_string
+
+_SQL = Path(__file__).parent / "sql"
+_USAGE = (_SQL / "usage.sql").read_text()
+_STATES = (_SQL / "budget_states.sql").read_text()
+
+GROUPS = ("department", "user", "key", "model", "deployment", "day")
+TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_COUNTS = ("calls", *TOKENS, "estimated")
+
+
+def usage(
+    group_by: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    departments: Collection[UUID] | None = None,
+    users: Collection[UUID] | None = None,
+    keys: Collection[UUID] | None = None,
+) -> dict[str, Any]:
+    """Usage of the open tenant from `since` to before `until`, by any of GROUPS, narrowed to what is given.
+
+    Answers `{"results": [{<group>, <group>_id, "calls", <tokens>, "cost", "estimated"}], "total": {…}}`; costs are
+    exact decimal strings, `estimated` is the number of estimated calls. Raises UnknownGroup.
+    """
+    if not set(group_by) <= set(GROUPS):
+        raise UnknownGroup
+    asked: dict[str, Any] = {group: group in group_by for group in GROUPS}
+    asked |= {
+        "since": since,
+        "until": until,
+        "first": since and first_id(since),
+        "last": until and first_id(until, after=True),
+        "departments": _list(departments),
+        "users": _list(users),
+        "keys": _list(keys),
+    }
+    rows = _rows(_USAGE, asked)
+    return {"results": [_shown(row, group_by) for row in rows], "total": _total(rows)}
+
+
+def budget_states(ids: Iterable[UUID] | None = None, now: datetime | None = None) -> dict[UUID, BudgetState]:
+    """How budgets of the open tenant (those of `ids`, or all) stand in their present period."""
+    found = Budget.objects.all() if ids is None else Budget.objects.filter(id__in=list(ids))
+    budgets = {budget.id: budget for budget in found}
+    moment = now or datetime.now(UTC)
+    windows = {key: window_of(budget.period, moment) for key, budget in budgets.items()}
+    asked = {"budgets": list(windows), "starts": [window.starts for window in windows.values()]}
+    held = {row["budget_id"]: row for row in _rows(_STATES, asked)} if windows else {}
+    return {key: _state(budget.limit, windows[key], held.get(key, {})) for key, budget in budgets.items()}
+
+
+def _state(limit: Decimal, window: Window, held: dict[str, Any]) -> BudgetState:
+    zero = Decimal(0)
+    spent, reserved = held.get("spent", zero), held.get("reserved", zero)
+    return BudgetState(
+        spent=spent,
+        reserved=reserved,
+        remaining=max(limit - spent - reserved, zero),
+        overrun=held.get("overrun", zero),
+        renews_at=window.ends,
+    )
+
+
+def _shown(row: dict[str, Any], group_by: Sequence[str]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for group in GROUPS:
+        if group in group_by:
+            shown[group] = row[group]
+            if group != "day":
+                shown[f"{group}_id"] = None if row[f"{group}_id"] is None else str(row[f"{group}_id"])
+    return shown | {name: int(row[name]) for name in _COUNTS} | {"cost": money_string(row["cost"])}
+
+
+def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {name: sum(int(row[name]) for row in rows) for name in _COUNTS}
+    return total | {"cost": money_string(sum((row["cost"] for row in rows), Decimal(0)))}
+
+
+def _list(ids: Collection[UUID] | None) -> list[UUID] | None:
+    return None if ids is None else list(ids)
+
+
+def _rows(sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

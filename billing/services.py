@@ -1,0 +1,48 @@
+"""The door of billing: what money is reserved, charged, priced and reported with."""
+
+from __future__ import annotations
+
+from .budgets import Leases, load_budgets
+from .data import Budgets, BudgetState, BudgetView, Charge, Reservation, Swept
+from .ledger import OUTCOMES
+from .prices import (
+    Prices,
+    cost,
+    decimal,
+    import_prices,
+    is_priced,
+    load_prices,
+    money_string,
+    per_token,
+    pico,
+    usd,
+    worst_case,
+)
+from .reports import budget_states, usage
+from .tasks import sweep
+
+__all__ = [
+    "OUTCOMES",
+    "BudgetState",
+    "BudgetView",
+    "Budgets",
+    "Charge",
+    "Leases",
+    "Prices",
+    "Reservation",
+    "Swept",
+    "budget_states",
+    "cost",
+    "decimal",
+    "import_prices",
+    "is_priced",
+    "load_budgets",
+    "load_prices",
+    "money_string",
+    "per_token",
+    "pico",
+    "sweep",
+    "usage",
+    "usd",
+    "worst_case",
+]

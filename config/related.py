@@ -1,0 +1,63 @@
+"""What a page of one app shows of another's objects: names, and what a key was used for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Count, Max, Model, Q, Sum
+from django.utils import timezone
+
+from audit.services import first_id
+from billing.models import Usage
+from gateway.models import Deployment
+from gateway.models import Model as ModelName
+from tenants.isolation import current
+from tenants.models import ApiKey, Department, User
+
+DAYS = 30
+
+NAMED: dict[str, type[Model]] = {
+    "department": Department,
+    "user": User,
+    "key": ApiKey,
+    "model": ModelName,
+    "deployment": Deployment,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What one key did in the last DAYS days; cost in US dollars."""
+
+    calls: int
+    cost: Decimal
+    last: datetime
+
+
+def use_of_keys(ids: Iterable[UUID]) -> dict[UUID, KeyUse]:
+    """One query for all of a page's keys; a key without calls is missing."""
+    since = timezone.now() - timedelta(days=DAYS)
+    rows = (
+        Usage.objects.filter(key_id__in=list(ids), id__gte=first_id(since), time__gte=since)
+        .values("key_id")
+        .annotate(calls=Count("id", filter=Q(final=True)), spent=Sum("cost"), last=Max("time"))
+        .order_by()
+    )
+    return {row["key_id"]: KeyUse(row["calls"], row["spent"], row["last"]) for row in rows}
+
+
+def names_of(kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
+    """The names of one kind of object by id: of those asked for, or of all. What no longer exists is missing."""
+    found = NAMED[kind]._default_manager.all()
+    if ids is not None:
+        found = found.filter(pk__in=set(ids))
+    return {one.pk: one.name if kind == "key" else str(one) for one in found}  # type: ignore[attr-defined]
+
+
+def own_deployments() -> dict[UUID, str]:
+    """The deployments of the open tenant, without the platform's."""
+    return {one.pk: one.name for one in Deployment.objects.filter(tenant_id=current())}

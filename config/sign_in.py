@@ -1,0 +1,70 @@
+"""Signing in to the console and out of it: through the wall, recorded, and not endlessly often."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest
+from django.utils import timezone
+from tenants.services import scope_of_member
+
+from audit.models import Event
+from audit.services import first_id, record
+from tenants.console.member import forget
+from tenants.isolation import Scope, scope
+from tenants.models import Membership, User
+
+#: Wrong passwords for one person from one address until both must wait.
+ATTEMPTS = 10
+PAUSE = timedelta(minutes=15)
+
+
+def record_of_session(request: HttpRequest, action: str) -> None:
+    """Writes what the signed-in person did to the trail of the tenant that is open for them, if there is one."""
+    forget(request)
+    with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
+        opened = scope_of_member(request)
+        if opened is not None:
+            with scope(opened):
+                record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant))
+
+
+def may_try(request: HttpRequest, email: str) -> bool:
+    """Whether another password may be tried: the trail knows how often it failed."""
+    person = _person(email)
+    if person is None:
+        return True
+    since = timezone.now() - PAUSE
+    failed = Event.objects.filter(id__gte=first_id(since), time__gte=since, action="session.refused")
+    for opened in _places(person):
+        with scope(opened):
+            if failed.filter(actor_id=str(person.pk), detail__address=address(request)).count() >= ATTEMPTS:
+                return False
+    return True
+
+
+def record_refusal(request: HttpRequest, email: str) -> None:
+    """Writes a failed attempt to the trail of each of the person's tenants; an unknown address has none."""
+    person = _person(email)
+    for opened in _places(person) if person is not None else []:
+        with scope(opened):
+            record("session.refused", decision="deny", object_type="session", detail={"address": address(request)})
+
+
+def address(request: HttpRequest) -> str:
+    """Where a request comes from."""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def _person(email: str) -> User | None:
+    with scope(Scope(login=email)):
+        return User.objects.filter(email=email.lower()).first() if email else None
+
+
+def _places(person: User) -> list[Scope]:
+    actor = {"type": "user", "id": str(person.pk), "name": str(person)}
+    with scope(Scope(user=person.pk)):
+        tenants = Membership.objects.filter(user=person).values_list("tenant_id", flat=True)
+        return [Scope(tenant=tenant, user=person.pk, actor=actor) for tenant in tenants]

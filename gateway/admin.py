@@ -1,0 +1,245 @@
+"""The console's pages about where calls go: models with their routes, deployments, providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from tenants.console import cells
+from tenants.console.member import member_of
+from tenants.console.pages import PlainReferences, ScopedForm, TenantAdmin, counted
+from tenants.isolation import PLATFORM
+
+from .models import Deployment, Model, Provider, Route
+
+#: What a deployment can do, as clients and routing name it.
+CAPABILITIES = ["chat", "tools", "json", "vision", "embeddings", "rerank"]
+
+STRATEGIES = {
+    "priority": "the first that is healthy",
+    "weighted": "by weight",
+    "cheapest": "the cheapest",
+    "fastest": "the fastest",
+    "least_busy": "the least busy",
+}
+
+
+KINDS = {
+    "openai_compatible": "OpenAI-compatible",
+    "litellm": "by litellm",
+    "extractive": "built-in, quotes documents",
+    "scripted": "scripted, for tests",
+}
+
+
+def whose(row: Provider | Deployment | Model) -> SafeString:
+    """Whether an object is the tenant's own or shared by the platform."""
+    return (
+        cells.label("platform", "note", "Shared by the platform; read-only here")
+        if row.tenant_id == PLATFORM
+        else cells.label("own")
+    )
+
+
+class SharedAdmin(TenantAdmin):
+    """A page about objects of which the platform shares some: the tenant's own first, the shared ones read-only."""
+
+    deletable = True
+    list_display_links = ("name",)
+    search_fields = ("name",)
+    search_help_text = "A name"
+
+    @admin.display(description="owner")
+    def owner(self, row: Any) -> SafeString:
+        return whose(row)
+
+
+@admin.register(Provider)
+class ProviderPage(SharedAdmin):
+    rights = "providers"
+    add_text = "Add provider"
+    lead = "Accounts at vendors, and endpoints of your own. Credentials are stored sealed and never shown."
+    empty = (
+        "No provider yet",
+        "Add the account or endpoint where models are called, then a deployment for each of its models.",
+    )
+    list_display = ("name", "owner", "speaks", "address", "place", "credential_kept", "deployment_count")
+    fields = ("name", "kind", "vendor", "base_url", "region", "self_hosted")
+    sortable_by = ("name", "speaks")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+        return super().get_queryset(request).annotate(number=counted(Deployment.objects.all(), "provider"))
+
+    @admin.display(description="kind", ordering="kind")
+    def speaks(self, provider: Provider) -> SafeString:
+        return cells.words(KINDS[provider.kind], provider.vendor)
+
+    @admin.display(description="address")
+    def address(self, provider: Provider) -> SafeString:
+        return cells.words(provider.base_url or "–")
+
+    @admin.display(description="region")
+    def place(self, provider: Provider) -> SafeString:
+        return cells.words(provider.region or "–", "self-hosted" if provider.self_hosted else "")
+
+    @admin.display(description="credential")
+    def credential_kept(self, provider: Provider) -> SafeString:
+        return cells.label("kept sealed", "good") if provider.credential else cells.NOTHING
+
+    @admin.display(description="deployments")
+    def deployment_count(self, provider: Any) -> SafeString:
+        return cells.count(provider.number)
+
+    def consequences(self, obj: Provider) -> list[str]:
+        return ["Its credential is removed; calls can no longer be sent there."]
+
+
+class DeploymentForm(ScopedForm):
+    capabilities = forms.MultipleChoiceField(
+        choices=[(name, name) for name in CAPABILITIES],
+        initial=["chat"],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+    class Meta:
+        model = Deployment
+        fields = (
+            "provider",
+            "name",
+            "upstream_model",
+            "capabilities",
+            "max_concurrency",
+            "timeout_s",
+            "first_token_timeout_s",
+            "max_output_tokens",
+        )
+        labels: ClassVar = {
+            "max_concurrency": "Calls at once",
+            "timeout_s": "Time limit in seconds",
+            "first_token_timeout_s": "Seconds to the first token",
+            "max_output_tokens": "Most output tokens",
+        }
+
+
+@admin.register(Deployment)
+class DeploymentPage(SharedAdmin):
+    rights = "deployments"
+    add_text = "Add deployment"
+    form = DeploymentForm
+    lead = "One model at one provider. A model's routes choose among them."
+    empty = ("No deployment yet", "Add one for each model that a provider serves; a model's routes then point at it.")
+    list_display = ("name", "owner", "at", "can", "concurrency", "patience", "route_count")
+    list_select_related = ("provider",)
+    sortable_by = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+        return super().get_queryset(request).annotate(number=counted(Route.objects.all(), "deployment"))
+
+    @admin.display(description="upstream model")
+    def at(self, deployment: Deployment) -> SafeString:
+        return cells.words(deployment.upstream_model, f"at {deployment.provider}")
+
+    @admin.display(description="can do")
+    def can(self, deployment: Deployment) -> SafeString:
+        return cells.labels(deployment.capabilities)
+
+    @admin.display(description="at once")
+    def concurrency(self, deployment: Deployment) -> SafeString:
+        return cells.count(deployment.max_concurrency)
+
+    @admin.display(description="time limit")
+    def patience(self, deployment: Deployment) -> str:
+        return f"{deployment.timeout_s:g} s"
+
+    @admin.display(description="routes")
+    def route_count(self, deployment: Any) -> SafeString:
+        return cells.count(deployment.number)
+
+    def consequences(self, obj: Deployment) -> list[str]:
+        names = [route.model.name for route in obj.routes.select_related("model")]
+        return [f"These models lose a route: {', '.join(names)}."] if names else ["No model routes to it."]
+
+
+class RouteInline(PlainReferences, TabularInline):  # type: ignore[misc]  # unfold has no types
+    """The deployments that may answer for a model."""
+
+    model = Route
+    fields = ("deployment", "priority", "weight")
+    extra = 0
+    min_num = 1
+    hide_title = True
+    verbose_name_plural = "routes"
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A cell of a table has no label of its own: it is named after its column."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = str(capfirst(db_field.verbose_name))
+        return field
+
+    def _may(self, request: HttpRequest, verb: str) -> bool:
+        member = member_of(request)
+        return member is not None and member.may(f"models.{verb}")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, "view")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, "change")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, "change")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, "change")
+
+
+@admin.register(Model)
+class ModelPage(SharedAdmin):
+    rights = "models"
+    add_text = "Add model"
+    lead = "The names that clients send, and which deployments answer for them."
+    empty = ("No model can be called yet", "Add a name that clients send, and route it to a deployment.")
+    list_display = ("name", "owner", "how", "path")
+    fields = ("name", "strategy")
+    inlines = (RouteInline,)
+    sortable_by = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).prefetch_related("routes__deployment__provider")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Iterable[Any]:
+        """Routes are hidden from those who know models by name only."""
+        member = self.member(request)
+        return self.inlines if member.may("deployments.view") else ()
+
+    def get_list_display(self, request: HttpRequest) -> Iterable[str]:
+        member = self.member(request)
+        return self.list_display if member.may("deployments.view") else ("name",)
+
+    @admin.display(description="chooses")
+    def how(self, model: Model) -> str:
+        return STRATEGIES[model.strategy]
+
+    @admin.display(description="answered by")
+    def path(self, model: Model) -> SafeString:
+        return cells.lines(
+            cells.words(
+                route.deployment.name,
+                f"at {route.deployment.provider} · priority {route.priority}, weight {route.weight}",
+            )
+            for route in model.routes.all()
+        )
+
+    def consequences(self, obj: Model) -> list[str]:
+        return [f"Calls that name {obj.name} are answered with “model not found”, at once and on every worker."]

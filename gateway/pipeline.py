@@ -1,0 +1,665 @@
+"""The sequence of one call, from caller to receipt. This file is the product; every step lives in a room of its own.
+
+    identify -> rights -> limits -> recall -> mask -> candidates -> reserve -> intent -> provider -> restore -> outcome
+
+No byte leaves before the intent is durable, no answer is complete before its outcome is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from billing.errors import BudgetExhausted as NoBudget
+from billing.errors import LedgerUnavailable
+from billing.services import Budgets, Leases, Prices, Reservation, cost, is_priced, usd, worst_case
+from policies.errors import RulesError
+from policies.services import (
+    Blocked,
+    DetectorFailed,
+    Masked,
+    MediaRefused,
+    Pii,
+    PiiRefused,
+    Restorer,
+    Rules,
+    Source,
+    TextTooLarge,
+    restore_value,
+    rules_for,
+)
+from retrieval.errors import RetrievalError, SearchUnavailable
+from retrieval.services import NumberedPassage, Passage, cite, numbered, recall
+from tenants.data import Caller
+from tenants.isolation.pool import Pool
+from tenants.snapshot import Snapshot, Snapshots
+
+from . import prompts
+from .catalogue import PART as CATALOGUE
+from .catalogue import Catalogue, ModelView
+from .data import Call, RetrievalRequest, Target, Tokens
+from .errors import (
+    BudgetExhausted,
+    DetectorUnavailable,
+    GatewayError,
+    InvalidRequest,
+    ModelNotAllowed,
+    ModelNotFound,
+    PersonalDataBlocked,
+    PolicyViolation,
+    RateLimited,
+    RequestTooLarge,
+    Revoked,
+    Unavailable,
+)
+from .journal import Attempt, Intent, Journal, Outcome, Refusal
+from .limits import Limits
+from .providers import PASSAGES, provider_for
+from .providers.tokens import count_input, count_text
+from .routing import Opened, Router
+from .streaming import StreamRewriter
+from .surfaces import embeddings, openai_chat
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A whole answer."""
+
+    body: dict[str, Any]
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A call that may leave: everything is decided, nothing has been sent."""
+
+    call: Call
+    caller: Caller
+    snapshot: Snapshot
+    rules: Rules
+    model: ModelView
+    targets: list[Target]
+    masked: Masked
+    sources: Sequence[NumberedPassage]
+    reservation: Reservation
+    intent: Intent
+    ceiling: int  #: output tokens that are paid for
+    estimated: int  #: tokens that the limits were charged with
+    headers: Headers
+    began: float
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of a call that may still be refused."""
+
+    policy: str = ""
+    entities: dict[str, int] = field(default_factory=dict)
+
+
+class Attempts:
+    """The tries of one call at providers, as the journal wants them."""
+
+    __slots__ = ("_prices", "rows")
+
+    def __init__(self, prices: Prices) -> None:
+        self._prices = prices
+        self.rows: list[Attempt] = []
+
+    def failed(self, target: Target, error: GatewayError) -> None:
+        """A try that gave nothing."""
+        self.rows.append(Attempt(target.label, target.id, target.provider.region, error=error.code))
+
+    def answered(self, target: Target, tokens: Tokens, error: str = "") -> int:
+        """A try that delivered tokens; returns its cost in pico-dollars."""
+        spent = cost(tokens, self._prices.of(target.id))
+        self.rows.append(Attempt(target.label, target.id, target.provider.region, tokens, spent, error))
+        return spent
+
+
+class Pipeline:
+    """Answers calls. One per worker; holds no state of a call."""
+
+    def __init__(
+        self, snapshots: Snapshots, journal: Journal, leases: Leases, limits: Limits, pii: Pii, search: Pool
+    ) -> None:
+        self.snapshots = snapshots
+        self.router = Router()
+        self._journal, self._leases = journal, leases
+        self._limits, self._pii, self._search = limits, pii, search
+
+    async def answer(self, call: Call, caller: Caller, snapshot: Snapshot) -> Plain | Stream:
+        """The whole way of one call. Raises GatewayError; by then its refusal or outcome is recorded."""
+        prepared = await self._prepare(call, caller, snapshot)
+        if call.stream:
+            return Stream(self, prepared)
+        return await self._plain(prepared)
+
+    def models(self, caller: Caller, snapshot: Snapshot) -> list[ModelView]:
+        """The models that a caller may call."""
+        rules = _rules(caller, snapshot)
+        catalogue: Catalogue = snapshot.parts[CATALOGUE]
+        return [model for model in catalogue.values() if _may_call(caller, rules, model.name)]
+
+    async def search(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
+        """Passages in the caller's rights, without a model."""
+        verdict = await self._limits.admit(caller, len(query) // 4)
+        if not verdict.allowed:
+            raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
+        return await self._recall(caller, query, wanted)
+
+    # -- before anything leaves -------------------------------------------------------------------------------------
+
+    async def _prepare(self, call: Call, caller: Caller, snapshot: Snapshot) -> Prepared:
+        """Every decision about a call. What is refused here is recorded as one `call.refused`."""
+        seen = Seen()
+        try:
+            return await self._decide(call, caller, snapshot, seen)
+        except GatewayError as error:
+            if error.status not in (400, 413):  # a body that means nothing is not a decision
+                await self._journal.refused(
+                    Refusal(
+                        call=call.id,
+                        caller=caller,
+                        reason=error.code,
+                        kind=call.kind,
+                        model=call.model,
+                        policy=seen.policy,
+                        entities=seen.entities,
+                        address=call.client_ip,
+                        detail={"message": str(error)},
+                    )
+                )
+            raise
+
+    async def _decide(self, call: Call, caller: Caller, snapshot: Snapshot, seen: Seen) -> Prepared:
+        began = time.perf_counter()
+        rules = _rules(caller, snapshot)
+        seen.policy = rules.label
+        model = _model(call, caller, rules, snapshot)
+        targets = self.router.order(_candidates(call, model, rules, snapshot), model.strategy, _prices(snapshot).of)
+
+        each = _tokens_each(call, rules, targets)
+        wanted = each * (call.body.get("n") or 1)
+        estimated = _estimated_input(call) + wanted
+        verdict = await self._limits.admit(caller, estimated)
+        if not verdict.allowed:
+            raise RateLimited(
+                f"Too many {verdict.reason} a minute for this key or tenant.", retry_after=verdict.retry_after
+            )
+
+        body, sources = await self._compose(call, caller, targets)
+        masked = await self._mask(body, rules, grounded=call.retrieval is not None)
+        seen.entities = masked.counts
+
+        reservation, ceiling = await self._reserve(caller, snapshot, model, targets, masked, wanted)
+        intent = Intent(
+            call=call.id,
+            caller=caller,
+            kind=call.kind,
+            model=model.name,
+            model_id=model.id,
+            deployment=targets[0].label,
+            deployment_id=targets[0].id,
+            region=targets[0].provider.region,
+            policy=rules.label,
+            reservation=reservation,
+            input_tokens=_input_bound(masked.body),
+            output_tokens=ceiling,
+            entities=masked.counts,
+            passages=[_cited(source) for source in sources],
+            stream=call.stream,
+            address=call.client_ip,
+            detail={"traceparent": call.traceparent} if call.traceparent else None,
+        )
+        await self._journal.intent(intent)
+        return Prepared(
+            call=call,
+            caller=caller,
+            snapshot=snapshot,
+            rules=rules,
+            model=model,
+            targets=targets,
+            masked=masked,
+            sources=sources,
+            reservation=reservation,
+            intent=intent,
+            ceiling=ceiling,
+            estimated=estimated,
+            headers=[
+                (b"x-customhouse-policy", rules.label.encode()),
+                (b"x-customhouse-pii", ",".join(f"{kind}={n}" for kind, n in masked.counts.items()).encode()),
+                *verdict.headers(),
+            ],
+            began=began,
+        )
+
+    async def _recall(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
+        if not caller.may("documents.search"):
+            raise PolicyViolation(f"The role {caller.role} may not search documents.")
+        try:
+            return await recall(
+                self._search,
+                caller.scope(),
+                query,
+                collections=wanted.collections,
+                top_k=wanted.top_k,
+                filter=wanted.filter,
+                min_score=wanted.min_score,
+            )
+        except SearchUnavailable as error:
+            raise Unavailable(str(error)) from error
+        except RetrievalError as error:
+            raise InvalidRequest(str(error), param="retrieval") from error
+
+    async def _compose(
+        self, call: Call, caller: Caller, targets: Sequence[Target]
+    ) -> tuple[dict[str, Any], Sequence[NumberedPassage]]:
+        """The body that will be masked, with what the documents know when the call asks for it."""
+        if call.retrieval is None:
+            return call.body, ()
+        messages = call.body["messages"]
+        sources = numbered(await self._recall(caller, prompts.question_of(messages), call.retrieval))
+        body = {**call.body, "messages": prompts.grounded(messages, sources)}
+        if any(target.provider.kind == "extractive" for target in targets):
+            body[PASSAGES] = [{"number": s.number, "title": s.title, "text": s.text} for s in sources]
+        return body, sources
+
+    async def _mask(self, body: dict[str, Any], rules: Rules, *, grounded: bool) -> Masked:
+        """Placeholders for personal data in every string. Whatever fails here, nothing leaves."""
+        try:
+            return await self._pii.mask(body, rules.pii, sources={0: Source.DOCUMENT} if grounded else None)
+        except TextTooLarge as error:
+            raise RequestTooLarge(str(error)) from error
+        except Blocked as error:
+            raise PersonalDataBlocked(str(error)) from error
+        except MediaRefused as error:
+            raise PolicyViolation(str(error)) from error
+        except PiiRefused as error:
+            raise InvalidRequest(str(error)) from error
+        except DetectorFailed as error:
+            raise DetectorUnavailable(str(error)) from error
+
+    async def _reserve(
+        self,
+        caller: Caller,
+        snapshot: Snapshot,
+        model: ModelView,
+        targets: Sequence[Target],
+        masked: Masked,
+        wanted: int,
+    ) -> tuple[Reservation, int]:
+        """Holds the worst case in every budget of the call; near a limit, what is left of it and a lower ceiling."""
+        prices = _prices(snapshot)
+        budgets: Budgets = snapshot.parts["budgets"]
+        tables = [prices.of(target.id) for target in targets]
+        size = _input_bound(masked.body)
+        amount = max(worst_case(table, size, wanted) for table in tables)
+        lowest = max(worst_case(table, size, min(wanted, FEWEST_TOKENS)) for table in tables)
+        found = budgets.of(department=caller.department, user=caller.user, key=caller.key, model=model.id)
+        try:
+            reservation = await self._leases.reserve(caller.tenant, found, amount, at_least=lowest)
+        except NoBudget as error:
+            raise BudgetExhausted(str(error)) from error
+        except LedgerUnavailable as error:
+            raise Unavailable(str(error), retry_after=2) from error
+        if reservation.amount >= amount:
+            return reservation, wanted
+        free = max(worst_case(table, size, 0) for table in tables)
+        one = max(worst_case(table, 0, 1) for table in tables)
+        return reservation, (reservation.amount - free) // one
+
+    # -- plain answers ----------------------------------------------------------------------------------------------
+
+    async def _plain(self, p: Prepared) -> Plain:
+        attempts = Attempts(_prices(p.snapshot))
+        try:
+            target, reply = await self.router.plain(p.targets, lambda target: _send(p, target), attempts.failed)
+            tokens = reply.tokens or _estimate(p, reply.body)
+            body = restore_value(reply.body, p.masked.vault)
+            answer = SURFACES[p.call.kind].plain(p.call, body, self._citations(p, openai_chat.answer_text(body)))
+        except GatewayError as error:
+            await self.settle(p, attempts, reason=error.code)
+            raise
+        except BaseException:
+            self.settle(p, attempts, reason="interrupted")
+            raise
+        spent = attempts.answered(target, tokens)
+        cut = p.ceiling < p.intent.output_tokens
+        await self.settle(p, attempts, tokens=tokens, reason="budget" if cut else "")
+        headers = [(b"x-customhouse-cost", usd(spent).encode()), (b"x-customhouse-model", target.label.encode())]
+        return Plain(answer, headers + p.headers)
+
+    def _citations(self, p: Prepared, answer: str) -> list[dict[str, Any]] | None:
+        return None if p.call.retrieval is None else list(cite(answer, p.sources).citations)
+
+    def citations(self, p: Prepared, answer: str) -> list[dict[str, Any]] | None:
+        """The sources of a restored answer; None when the call asked for none."""
+        return self._citations(p, answer)
+
+    def settle(
+        self,
+        p: Prepared,
+        attempts: Attempts,
+        *,
+        reason: str = "",
+        tokens: Tokens | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Hands over the one outcome of a call, at once; awaiting it tells when that is durable."""
+        self._limits.correct(p.caller, p.estimated, _total(tokens))
+        return self._journal.outcome(
+            Outcome(
+                intent=p.intent,
+                attempts=attempts.rows,
+                reason=reason,
+                latency_ms=(time.perf_counter() - p.began) * 1000,
+                detail=detail,
+            )
+        )
+
+
+class Stream:
+    """A streamed answer: `start` gives its first block, `rest` the others, `close` ends it in any case.
+
+    A client that hangs up and a key that is revoked both cancel the task that streams; which of them it was decides
+    whether there is still anybody to tell.
+    """
+
+    def __init__(self, pipeline: Pipeline, prepared: Prepared) -> None:
+        self._pipeline, self._p = pipeline, prepared
+        self._attempts = Attempts(_prices(prepared.snapshot))
+        self._opened: Opened | None = None
+        self._settled = self._gone = self._revoked = False
+        self._target = prepared.targets[0]
+        self._first_ms: float | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._forget: Callable[[], None] | None = None
+        vault, body = prepared.masked.vault, prepared.call.body
+        self._rewriter = StreamRewriter(
+            prepared.call.model,
+            openai_chat.answer_id(prepared.call.id),
+            (lambda escape: Restorer(vault, escape)) if vault else None,
+            json_mode=openai_chat.json_mode(body),
+            include_usage=prepared.call.include_usage,
+            ceiling=prepared.ceiling,
+        )
+
+    @property
+    def headers(self) -> Headers:
+        """Known when the first block is."""
+        return [(b"x-customhouse-model", self._target.label.encode()), *self._p.headers]
+
+    async def start(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> bytes:
+        """The first block that the client gets. Raises GatewayError, which is settled then."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._listener = asyncio.create_task(self._hung_up(receive, task))
+        self._forget = self._pipeline.snapshots.watch(
+            self._p.caller.tenant, lambda snapshot: self._changed(snapshot, task)
+        )
+        p = self._p
+        try:
+            self._target, self._opened = await self._pipeline.router.stream(
+                p.targets,
+                lambda target: provider_for(target.provider.kind).stream(target, _outgoing(p, target)),
+                self._attempts.failed,
+            )
+            async for block in self._opened:
+                if self._first_ms is None:
+                    self._first_ms = (time.perf_counter() - p.began) * 1000
+                sent = self._rewriter.feed(block)
+                if sent or self._rewriter.done:
+                    return sent
+            return b""
+        except GatewayError as error:
+            await self._settle(error.code)
+            raise
+        except asyncio.CancelledError:
+            if self._revoked and not self._gone:
+                task.uncancel()
+                await self._settle("revoked")
+                raise Revoked("The API key was revoked.") from None
+            raise
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """The other blocks. What goes wrong from here on is told inside the stream."""
+        rewriter, opened = self._rewriter, self._opened
+        assert opened is not None
+        try:
+            if not rewriter.done:
+                async for block in opened:
+                    sent = rewriter.feed(block)
+                    if sent:
+                        yield sent
+                    if rewriter.done:
+                        break
+            tokens = self._tokens()
+            spent = self._attempts.answered(self._target, tokens)
+            await self._hand_over(rewriter.stopped_by, tokens)
+            cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
+            yield rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
+        except GatewayError as error:
+            await self._settle(error.code)
+            yield error.event()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._gone or not self._revoked or task is None:
+                raise
+            task.uncancel()
+            await self._settle("revoked")
+            yield Revoked("The API key was revoked while the answer was streamed.").event()
+
+    async def close(self) -> None:
+        """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""
+        if self._listener is not None:
+            self._listener.cancel()
+        if self._forget is not None:
+            self._forget()
+        settled = self._settle("interrupted")
+        if self._opened is not None:
+            await self._opened.close()
+        await asyncio.shield(settled)
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the client has gone."""
+        return self._gone
+
+    # -- how it ends ------------------------------------------------------------------------------------------------
+
+    def _settle(self, reason: str) -> Awaitable[None]:
+        """The outcome of a stream that did not end well: what was delivered is charged. Once."""
+        if self._settled:
+            return _done()
+        tokens = None
+        if self._opened is not None:
+            tokens = self._tokens()
+            self._attempts.answered(self._target, tokens, reason)
+        return self._hand_over(reason, tokens)
+
+    def _hand_over(self, reason: str, tokens: Tokens | None) -> Awaitable[None]:
+        self._settled = True
+        detail = {"first_token_ms": round(self._first_ms, 3)} if self._first_ms is not None else None
+        return self._pipeline.settle(self._p, self._attempts, reason=reason, tokens=tokens, detail=detail)
+
+    def _tokens(self) -> Tokens:
+        """What the vendor counted, else what was counted here."""
+        if self._rewriter.tokens is not None:
+            return self._rewriter.tokens
+        return Tokens(input=count_input(self._p.masked.body), output=self._rewriter.output_tokens(), estimated=True)
+
+    async def _hung_up(
+        self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], task: asyncio.Task[Any]
+    ) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        task.cancel()
+
+    def _changed(self, snapshot: Snapshot, task: asyncio.Task[Any]) -> None:
+        """A new snapshot of the tenant: is the key still there, and may it still call this model?"""
+        if _still_may(self._p, snapshot) or self._revoked:
+            return
+        self._revoked = True
+        task.cancel()
+
+
+# -- decisions without I/O ------------------------------------------------------------------------------------------
+
+#: A budget that cannot pay for so many output tokens (or all that were asked for) refuses the call.
+FEWEST_TOKENS = 16
+
+SURFACES: dict[str, Any] = {"chat": openai_chat, "embeddings": embeddings}
+
+
+def _rules(caller: Caller, snapshot: Snapshot) -> Rules:
+    try:
+        return rules_for(caller, snapshot)
+    except RulesError as error:
+        raise Unavailable(str(error)) from error
+
+
+def _prices(snapshot: Snapshot) -> Prices:
+    prices: Prices = snapshot.parts["prices"]
+    return prices
+
+
+def _may_call(caller: Caller, rules: Rules, name: str) -> bool:
+    return caller.may("models.call") and (caller.models is None or name in caller.models) and rules.allows_model(name)
+
+
+def _model(call: Call, caller: Caller, rules: Rules, snapshot: Snapshot) -> ModelView:
+    """The model that was asked, if the caller may call it."""
+    catalogue: Catalogue = snapshot.parts[CATALOGUE]
+    model = catalogue.get(call.model)
+    if model is None:
+        raise ModelNotFound(f"The model {call.model!r} does not exist.", param="model")
+    if not caller.may("models.call"):
+        raise ModelNotAllowed(f"The role {caller.role} may not call models.", param="model")
+    if caller.models is not None and call.model not in caller.models:
+        raise ModelNotAllowed(f"This key may not call the model {call.model!r}.", param="model")
+    if not rules.allows_model(call.model):
+        raise ModelNotAllowed(f"The policy {rules.name!r} does not allow the model {call.model!r}.", param="model")
+    return model
+
+
+def _candidates(call: Call, model: ModelView, rules: Rules, snapshot: Snapshot) -> list[Target]:
+    """Policy and route: every deployment that may answer, decided before the first attempt."""
+    able = [target for target in model.targets if call.kind in target.capabilities or not target.capabilities]
+    if not able:
+        raise InvalidRequest(f"The model {model.name!r} cannot answer calls of this kind.", param="model")
+    inside = [target for target in able if _resides(target, rules.residency)]
+    if not inside:
+        raise PolicyViolation(f"No deployment of {model.name!r} lies where the policy {rules.name!r} allows.")
+    prices = _prices(snapshot)
+    priced = [t for t in inside if is_priced(t.provider.kind, t.provider.self_hosted, prices.of(t.id), call.kind)]
+    if not priced:
+        raise Unavailable(
+            f"The model {model.name!r} has no price yet, so its calls cannot be charged. Ask an administrator to add one.",
+            retry_after=60,
+        )
+    return priced
+
+
+def _resides(target: Target, residency: frozenset[str] | None) -> bool:
+    if residency is None:
+        return True
+    return target.provider.region in residency or (target.provider.self_hosted and "self" in residency)
+
+
+def _tokens_each(call: Call, rules: Rules, targets: Sequence[Target]) -> int:
+    """Output tokens that one choice may have: what was asked, else the policy's default; never above the models' own."""
+    if call.kind != "chat":
+        return 0
+    asked = call.body.get("max_completion_tokens") or call.body.get("max_tokens")
+    most = asked or rules.default_max_tokens
+    known = [target.max_output_tokens for target in targets if target.max_output_tokens]
+    return min([most, *known]) if not asked else most
+
+
+def _estimated_input(call: Call) -> int:
+    """Tokens of a request, for the limits: a quarter of its characters. Corrected when the vendor has counted."""
+    if call.kind == "embeddings":
+        value = call.body["input"]
+        return (len(value) if isinstance(value, str) else sum(map(len, value))) // 4
+    return sum(_length(message.get("content")) for message in call.body["messages"]) // 4
+
+
+def _length(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(str(part)) for part in content) if isinstance(content, list) else 0
+
+
+def _input_bound(body: dict[str, Any]) -> int:
+    """No tokenizer makes more tokens of a request than it has bytes."""
+    return len(orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS))
+
+
+def _outgoing(p: Prepared, target: Target) -> dict[str, Any]:
+    """The masked body as this deployment gets it: its own model name, and never more output than is paid for."""
+    body = {**p.masked.body, "model": target.upstream_model}
+    if target.provider.kind != "extractive":
+        body.pop(PASSAGES, None)
+    if p.call.kind == "chat":
+        name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
+        body[name] = p.ceiling // (body.get("n") or 1)
+    return body
+
+
+def _send(p: Prepared, target: Target) -> Awaitable[Any]:
+    provider, body = provider_for(target.provider.kind), _outgoing(p, target)
+    return provider.embed(target, body) if p.call.kind == "embeddings" else provider.chat(target, body)
+
+
+def _estimate(p: Prepared, body: dict[str, Any]) -> Tokens:
+    """Tokens of an answer whose vendor did not count them."""
+    if p.call.kind == "embeddings":
+        return Tokens(embedding=count_input(p.masked.body), estimated=True)
+    texts = [orjson.dumps(choice.get("message")).decode() for choice in body.get("choices") or ()]
+    said = openai_chat.answer_text(body)
+    output = count_text(said) * len(texts) if said else sum(map(count_text, texts))
+    return Tokens(input=count_input(p.masked.body), output=output, estimated=True)
+
+
+def _total(tokens: Tokens | None) -> int:
+    if tokens is None:
+        return 0
+    return tokens.input + tokens.cached_input + tokens.cache_write + tokens.output + tokens.reasoning + tokens.embedding
+
+
+def _cited(source: NumberedPassage) -> dict[str, Any]:
+    """A passage as the audit trail keeps it: where it stands, never what it says."""
+    return {
+        "number": source.number,
+        "document": str(source.document_id),
+        "version": source.version,
+        "chunk": str(source.chunk_id),
+        "page": source.page,
+        "score": source.score,
+    }
+
+
+def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
+    key = p.caller.key
+    if snapshot.caches.get("keys") is None:
+        snapshot.caches["keys"] = {caller.key: caller for _, caller in snapshot.callers.values()}
+    now = snapshot.caches["keys"].get(key)
+    if now is None:
+        return False
+    try:
+        return _may_call(now, rules_for(now, snapshot), p.model.name) and p.model.name in snapshot.parts[CATALOGUE]
+    except RulesError:
+        return False
+
+
+async def _done() -> None:
+    """Nothing is left to wait for."""

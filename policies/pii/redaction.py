@@ -1,0 +1,96 @@
+"""The engine as a service: one object that holds detectors and cache, for the gateway and for `redact` and `restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from policies.pii.cache import Findings
+from policies.pii.data import Direction, PiiRules, Source
+from policies.pii.engine import Detector, Engine
+from policies.pii.errors import TextTooLarge
+from policies.pii.masking import Replacement, replaced
+from policies.pii.restore import restore_text, restore_value
+from policies.pii.vault import Vault
+from policies.pii.walk import Masked, mask_request, mask_request_async, redact
+
+REDACT_CHARACTERS: Final = 1_000_000
+"""What `redact` takes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text with its personal data replaced, where that stood (code points of the original), and the way back."""
+
+    text: str
+    entities: tuple[Replacement, ...]
+    vault: Vault = field(repr=False)
+
+
+class Pii:
+    """Finds, replaces and restores personal data. One for each process; safe to use from several threads."""
+
+    def __init__(
+        self,
+        secret: bytes | str | None = None,
+        *,
+        detectors: Sequence[Detector] = (),
+        executor: Executor | None = None,
+        hash_key: bytes | None = None,
+    ) -> None:
+        """`secret` keys the cache of findings; a random one does, as the cache lives no longer than the process."""
+        self.engine = Engine(detectors)
+        self.cache = Findings(secret=secret.encode() if isinstance(secret, str) else secret)
+        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="pii")
+        self._hash_key = hash_key
+
+    async def mask(
+        self,
+        body: dict[str, Any],
+        rules: PiiRules,
+        *,
+        vault: Vault | None = None,
+        sources: Mapping[int, Source] | None = None,
+    ) -> Masked:
+        """A request's body that may leave. Raises PiiRefused (Blocked, MediaRefused, TextTooLarge, TooDeep) or DetectorFailed."""
+        vault = vault or self.vault()
+        return await mask_request_async(
+            body, rules, self.engine, vault, self.cache, sources=sources, executor=self._executor
+        )
+
+    def mask_now(
+        self,
+        body: dict[str, Any],
+        rules: PiiRules,
+        *,
+        vault: Vault | None = None,
+        sources: Mapping[int, Source] | None = None,
+    ) -> Masked:
+        """As `mask`, at once, for whoever has no event loop."""
+        return mask_request(body, rules, self.engine, vault or self.vault(), self.cache, sources=sources)
+
+    def redact_text(
+        self, text: str, rules: PiiRules, *, vault: Vault | None = None, source: Source = Source.USER
+    ) -> Redacted:
+        """One text, redacted as it stands. Raises TextTooLarge above a million characters, and what `mask` raises."""
+        if len(text) > REDACT_CHARACTERS:
+            raise TextTooLarge(len(text), REDACT_CHARACTERS)
+        vault = vault or self.vault()
+        entities = redact(text, rules, self.engine, vault, self.cache, source=source, direction=Direction.REQUEST)
+        return Redacted(replaced(text, entities), tuple(entities), vault)
+
+    def vault(self) -> Vault:
+        """An empty vault of a scope of its own."""
+        return Vault(hash_key=self._hash_key)
+
+    @staticmethod
+    def restore_text(text: str, vault: Vault) -> str:
+        """A text with its originals."""
+        return restore_text(text, vault)
+
+    @staticmethod
+    def restore_value(value: Any, vault: Vault) -> Any:
+        """A JSON value with its originals."""
+        return restore_value(value, vault)

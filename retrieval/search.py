@@ -1,0 +1,285 @@
+"""Search in the caller's rights: one hybrid statement behind the wall, for async and for sync callers.
+
+The question is embedded before a connection is taken. Nothing here filters by department or clearance: the row policies
+of documents, chunks, texts and postings do, in the scope that is opened in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import OperationalError, connection
+from psycopg_pool import PoolTimeout
+
+from tenants.isolation.pool import Connection, Pool, scoped
+from tenants.isolation.scope import CLEARANCES, WRITE, Scope, scope
+
+from . import analyser
+from .data import Passage
+from .duplicates import distinct
+from .errors import CollectionNotFound, SearchUnavailable
+from .filters import Condition, compile_filter
+from .ingest.embed import EmbeddedQuery, Queries
+
+Row = Mapping[str, Any]
+
+#: Below this score a passage is off-topic: 91 to 100 % of a set's answerable questions reach it, and few others.
+MIN_SCORE = 0.30
+MOST_PASSAGES = 100
+#: What of a question is read: a longer one is a document.
+MOST_CHARACTERS, MOST_TERMS = 4_000, 64
+
+#: All chunks are scored when there are no more than these, by tenant, or by what collections and filter leave of it.
+EXACT_TENANT, EXACT_VISIBLE = 5_000, 10_000
+#: Candidates by vector, by words, and for one word.
+NEAREST, WORDED, PER_TERM = 200, 300, 300
+#: More access rows than this are not named in the statement.
+NAMED_ACCESS = 200
+
+#: The vector's share of the score, and how it falls with the fertility of the question: the local model knows English,
+#: and less and less of a language the more pieces it cuts its words into.
+SHARE, LEAST_SHARE, FERTILITY_FROM, FERTILITY_FALL = 0.55, 0.10, 1.5, 0.5
+
+_SQL = Path(__file__).parent / "sql"
+_PLAN = (_SQL / "search_plan.sql").read_text()
+_COUNT = (_SQL / "count_visible.sql").read_text()
+_SEARCH = (_SQL / "hybrid_search.sql").read_text()
+_CANDIDATES = (_SQL / "search_candidates.sql").read_text()
+_WITHIN = "and c.document_id in (select d.id from retrieval_document d where d.tenant_id = %(tenant)s and {condition})"
+#: One by one: a join would rather read the whole tenant.
+_EACH_CANDIDATE = (
+    "candidate cross join lateral "
+    "(select * from retrieval_chunk where tenant_id = %(tenant)s and id = candidate.id limit 1) c"
+)
+
+_queries = Queries()
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A question on its way: everything that the statements are given."""
+
+    collections: tuple[str, ...] | None
+    condition: Condition | None
+    restricted: bool  #: by departments or clearance
+    top_k: int
+    values: dict[str, Any]
+
+    @property
+    def within(self) -> str:
+        return "" if self.condition is None else _WITHIN.format(condition=self.condition.sql)
+
+
+async def recall(
+    source: Pool | Connection,
+    wanted: Scope,
+    query: str,
+    *,
+    collections: Sequence[str] | None = None,
+    top_k: int = 8,
+    filter: Mapping[str, Any] | None = None,
+    min_score: float | None = None,
+) -> list[Passage]:
+    """The passages that answer a question best, at most `top_k`, none below `min_score` (MIN_SCORE when None).
+
+    `source` is a pool, or a connection without an open transaction; `collections` are names or ids, None all that are
+    readable. Raises CollectionNotFound, FilterError, SearchUnavailable.
+    """
+    condition = None if filter is None else compile_filter(filter)
+    query = _readable(query)
+    if _nothing_asked(query, collections, top_k):
+        return []
+    embedded = await _queries.embed(wanted.tenant, query)
+    search = _search(wanted, query, embedded, collections, condition, top_k, min_score)
+    try:
+        async with _opened(source, wanted) as opened:
+            return await _run(opened, search)
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
+        raise SearchUnavailable from error
+
+
+def recall_now(
+    wanted: Scope,
+    query: str,
+    *,
+    collections: Sequence[str] | None = None,
+    top_k: int = 8,
+    filter: Mapping[str, Any] | None = None,
+    min_score: float | None = None,
+    share: float | None = None,
+) -> list[Passage]:
+    """`recall` for sync callers, on Django's connection; it opens the scope itself.
+
+    `share` is the vector's share of the score, None as the question's language asks (measurements compare them).
+    """
+    condition = None if filter is None else compile_filter(filter)
+    query = _readable(query)
+    if _nothing_asked(query, collections, top_k):
+        return []
+    embedded = _queries.embed_now(wanted.tenant, query)
+    search = _search(wanted, query, embedded, collections, condition, top_k, min_score)
+    if share is not None:
+        search.values["share"] = share
+    try:
+        with scope(wanted):
+            return _run_now(search)
+    except OperationalError as error:
+        raise SearchUnavailable from error
+
+
+async def ready() -> None:
+    """Loads the embedder, so that the first question of a worker does not wait for it."""
+    await _queries.embed(None, "ready")
+
+
+def _readable(query: str) -> str:
+    """The part of a question that is read, in characters that exist."""
+    return query[:MOST_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _nothing_asked(query: str, collections: Sequence[str] | None, top_k: int) -> bool:
+    return not query.strip() or top_k < 1 or (collections is not None and not collections)
+
+
+@asynccontextmanager
+async def _opened(source: Pool | Connection, wanted: Scope) -> AsyncIterator[Connection]:
+    if isinstance(source, psycopg.AsyncConnection):
+        async with source.transaction():
+            await source.execute(WRITE, wanted.settings())
+            yield source
+    else:
+        async with scoped(source, wanted) as opened:
+            yield opened
+
+
+async def _run(opened: Connection, search: _Search) -> list[Passage]:
+    async def rows(statement: str, values: dict[str, Any]) -> list[Row]:
+        cursor = await opened.execute(statement.encode(), values)
+        return list(await cursor.fetchall())
+
+    plan = (await rows(_PLAN, search.values))[0]
+    values = _planned(search, plan)
+    exact = values["chunks"] <= EXACT_TENANT
+    if not exact and _is_narrow(search):
+        exact = (await rows(_filled(_COUNT, search), values | {"most": EXACT_VISIBLE}))[0]["chunks"] <= EXACT_VISIBLE
+    return _passages(await rows(_statement(search, exact), values), search)
+
+
+def _run_now(search: _Search) -> list[Passage]:
+    def rows(statement: str, values: dict[str, Any]) -> list[Row]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    plan = rows(_PLAN, search.values)[0]
+    values = _planned(search, plan)
+    exact = values["chunks"] <= EXACT_TENANT
+    if not exact and _is_narrow(search):
+        exact = rows(_filled(_COUNT, search), values | {"most": EXACT_VISIBLE})[0]["chunks"] <= EXACT_VISIBLE
+    return _passages(rows(_statement(search, exact), values), search)
+
+
+def _search(
+    wanted: Scope,
+    query: str,
+    embedded: EmbeddedQuery,
+    collections: Sequence[str] | None,
+    condition: Condition | None,
+    top_k: int,
+    min_score: float | None,
+) -> _Search:
+    terms = analyser.terms(query)
+    if len(terms) > MOST_TERMS:  # the most frequent ones, by rising hash again
+        terms = sorted(sorted(terms, key=lambda term: -term.count)[:MOST_TERMS], key=lambda term: term.slot)
+    names = [name for name in collections or () if "\0" not in name and name.isprintable()]
+    values = {
+        "tenant": wanted.tenant,
+        "named": collections is not None,
+        "names": names,
+        "ids": [found for found in map(_uuid, names) if found is not None],
+        "most": NAMED_ACCESS,
+        "terms": [term.slot for term in terms],
+        "counts": [float(term.count) for term in terms],
+        "identifiers": [term.identifier for term in terms],
+        "vector": "[" + ",".join(f"{number:.5f}" for number in embedded.vector.tolist()) + "]",
+        "share": share_of(embedded.fertility),
+        "least": MIN_SCORE if min_score is None else min_score,
+        "nearest": NEAREST,
+        "worded": WORDED,
+        "per_term": PER_TERM,
+    }
+    kept = None if collections is None else tuple(collections)
+    restricted = wanted.departments is not None or wanted.clearance < len(CLEARANCES) - 1
+    return _Search(kept, condition, restricted, min(top_k, MOST_PASSAGES), values)
+
+
+def share_of(fertility: float) -> float:
+    """The vector's share of the score for a question of that fertility."""
+    fallen = SHARE - FERTILITY_FALL * (fertility - FERTILITY_FROM)
+    return max(LEAST_SHARE, min(SHARE, fallen))
+
+
+def _uuid(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
+
+
+def _planned(search: _Search, plan: Row) -> dict[str, Any]:
+    """The values of the search, now that the tenant's size and the visible collections are known."""
+    found = {(UUID(number), name) for number, name in plan["collections"]}
+    for name in search.collections or ():
+        if not any(name == known or _uuid(name) == number for number, known in found):
+            raise CollectionNotFound
+    # Named collections are a condition of the search; the rows that remain without any are only a help to it.
+    named = search.collections is not None or len(plan["access"]) <= NAMED_ACCESS
+    values = search.values | {"chunks": plan["chunks"], "access": plan["access"] if named else None}
+    if search.condition is not None:
+        values |= search.condition.values
+    # twice as many as asked, because near-duplicates are dropped afterwards
+    return values | {"most": search.top_k * 2 + 8}
+
+
+def _is_narrow(search: _Search) -> bool:
+    """Whether collections, rights or filter may leave so little that all of it can be scored."""
+    return search.condition is not None or search.collections is not None or search.restricted
+
+
+def _filled(statement: str, search: _Search) -> str:
+    return statement.replace("{within}", search.within)
+
+
+def _statement(search: _Search, exact: bool) -> str:
+    source = "retrieval_chunk c" if exact else _EACH_CANDIDATE
+    whole = _SEARCH.replace("{candidates}", "" if exact else _CANDIDATES).replace("{source}", source)
+    return _filled(whole, search)
+
+
+def _passages(rows: list[Row], search: _Search) -> list[Passage]:
+    return distinct([_passage(row) for row in rows], search.top_k)
+
+
+def _passage(row: Row) -> Passage:
+    return Passage(
+        document_id=row["document_id"],
+        external_id=row["external_id"],
+        title=row["title"],
+        version=row["version"],
+        chunk_id=row["chunk_id"],
+        text=row["text"],
+        page=row["page"],
+        section=row["section"],
+        start=row["starts"],
+        end=row["ends"],
+        score=round(row["score"], 6),
+        vector=round(row["vector"], 6),
+        lexical=round(row["lexical"], 6),
+    )

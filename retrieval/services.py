@@ -1,0 +1,53 @@
+"""The door of retrieval: documents in, passages and citations out."""
+
+from __future__ import annotations
+
+from .citations import cite, numbered
+from .data import KEEP, Cited, NumberedPassage, Passage, Submitted, SubmittedMany, Upload
+from .documents import (
+    change_collection,
+    change_document,
+    create_collection,
+    delete_collection,
+    delete_document,
+    find_collection,
+    find_document,
+    find_job,
+    ingest_now,
+    job_report,
+    original,
+    retry,
+    submit,
+    submit_many,
+)
+from .search import MIN_SCORE, ready, recall, recall_now
+
+__all__ = [
+    "KEEP",
+    "MIN_SCORE",
+    "Cited",
+    "NumberedPassage",
+    "Passage",
+    "Submitted",
+    "SubmittedMany",
+    "Upload",
+    "change_collection",
+    "change_document",
+    "cite",
+    "create_collection",
+    "delete_collection",
+    "delete_document",
+    "find_collection",
+    "find_document",
+    "find_job",
+    "ingest_now",
+    "job_report",
+    "numbered",
+    "original",
+    "ready",
+    "recall",
+    "recall_now",
+    "retry",
+    "submit",
+    "submit_many",
+]

@@ -1,0 +1,102 @@
+"""Who looks at the console, in which tenant, and what their role lets them see and do there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from tenants.isolation import PLATFORM, current
+from tenants.models import ApiKey, Membership, MembershipDepartment, Tenant
+from tenants.roles import Role, may
+
+#: Roles in the platform's tenant that may open every other tenant.
+OPENERS = frozenset({Role.OWNER, Role.ADMIN})
+
+_CACHE = "_console_member"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person in the tenant that is open. `departments` None means all of them.
+
+    `visiting` says that they came from the platform and are no member here.
+    """
+
+    user: UUID
+    tenant: Tenant
+    role: str
+    clearance: int
+    departments: tuple[UUID, ...] | None
+    visiting: bool
+    openable: int  #: how many tenants the person belongs to
+    operator: bool  #: may open every tenant
+
+    def may(self, right: str) -> bool:
+        return may(self.role, right)
+
+    @property
+    def role_name(self) -> str:
+        return Role(self.role).label
+
+    @property
+    def in_platform(self) -> bool:
+        return self.tenant.pk == PLATFORM
+
+    @property
+    def can_switch(self) -> bool:
+        return self.operator or self.openable > 1
+
+
+def member_of(request: HttpRequest) -> Member | None:
+    """The signed-in person's place in the open tenant, read once a request; None when they have none."""
+    if not hasattr(request, _CACHE):
+        setattr(request, _CACHE, _read(request))
+    found: Member | None = getattr(request, _CACHE)
+    return found
+
+
+def forget(request: HttpRequest) -> None:
+    """Reads the member anew on the next question: after signing in, or opening another tenant."""
+    if hasattr(request, _CACHE):
+        delattr(request, _CACHE)
+
+
+def _read(request: HttpRequest) -> Member | None:
+    user, opened = getattr(request, "user", None), current()
+    if user is None or not user.is_authenticated or not user.is_active or not opened:
+        return None
+    places = {place.tenant_id: place for place in Membership.objects.filter(user=user)}
+    platform = places.get(PLATFORM)
+    operator = platform is not None and platform.role in OPENERS
+    place = places.get(UUID(opened)) or (platform if operator else None)
+    if place is None:
+        return None
+    return Member(
+        user=user.pk,
+        tenant=Tenant.objects.get(pk=opened),
+        role=place.role,
+        clearance=place.clearance,
+        departments=_departments(place),
+        visiting=str(place.tenant_id) != opened,
+        openable=len(places),
+        operator=operator,
+    )
+
+
+def _departments(place: Membership) -> tuple[UUID, ...] | None:
+    if place.role in (Role.OWNER, Role.ADMIN):
+        return None
+    return tuple(MembershipDepartment.objects.filter(membership=place).values_list("department_id", flat=True))
+
+
+def visible_keys(member: Member) -> QuerySet[ApiKey]:
+    """The keys that a role shows: all, those of the person's departments, or the person's own."""
+    if member.may("keys.all") or member.may("events.all") or member.may("usage.all"):
+        return ApiKey.objects.all()
+    own = Q(user_id=member.user)
+    if member.role == Role.DEVELOPER:
+        own |= Q(department_id__in=member.departments or ())
+    return ApiKey.objects.filter(own)

@@ -1,0 +1,171 @@
+"""A database of its own with two tenants: Acme (Alice in legal, Bob in sales) and Globex (Charlie)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+from billing.data import BudgetView
+from billing.prices import PICO, decimal
+from tenants.data import Caller
+from tenants.ids import uuid7
+from tenants.isolation import PLATFORM
+
+DOLLAR = PICO
+CENT = PICO // 100
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The test database, as its owner and as the application's role."""
+
+    owner: str
+    app: str
+
+    def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """A statement of the owner, who sees all tenants."""
+        with psycopg.connect(self.owner, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+def at(url: str, **changed: str) -> str:
+    """A database URL with another name (path) or login (user)."""
+    parts = urlsplit(url)
+    netloc = parts.netloc.rpartition("@")[2]
+    login = changed.get("login", parts.netloc.rpartition("@")[0])
+    return urlunsplit(parts._replace(netloc=f"{login}@{netloc}" if login else netloc, path="/" + changed["name"]))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Migrates a fresh database; DATABASE_URL is its server's owner."""
+    name, role, password = f"test_{token_hex(4)}", f"test_{token_hex(4)}", token_hex(8)
+    given = settings.DATABASE_URL
+    owner, app = at(given, name=name), at(given, name=name, login=f"{role}:{password}")
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        environment = os.environ | {"DATABASE_URL": owner}
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "-v0"], check=True, cwd=settings.BASE_DIR, env=environment
+        )
+        login = sql.SQL("create role {} login password {} in role customhouse_app")
+        connection.execute(login.format(sql.Identifier(role), sql.Literal(password)))
+        yield Servers(owner, app)
+        connections["default"].close()
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+
+
+@pytest.fixture
+def database(servers: Servers, django_db_blocker: Any) -> Iterator[None]:
+    """Django's connection is the application's, on the test database; what a test writes stays."""
+    default = connections["default"]
+    default.close()
+    default.settings_dict |= settings.DATABASES["default"] | {
+        "NAME": urlsplit(servers.app).path[1:],
+        "USER": urlsplit(servers.app).username,
+        "PASSWORD": urlsplit(servers.app).password,
+    }
+    with django_db_blocker.unblock():
+        yield
+        default.close()
+
+
+@dataclass(frozen=True)
+class House:
+    """A tenant of this test's own, with callers of two departments."""
+
+    servers: Servers
+    tenant: UUID
+    legal: UUID
+    sales: UUID
+    alice: Caller
+    bob: Caller
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What the application's role sees in this tenant's scope."""
+        with psycopg.connect(self.servers.app) as connection:
+            connection.execute("select set_config('app.tenant', %s, true)", (str(self.tenant),))
+            return connection.execute(statement, parameters).fetchall()
+
+    def one(self, statement: str, *parameters: Any) -> Any:
+        return self.rows(statement, *parameters)[0][0]
+
+    def budget(
+        self, limit: int, scope: str = "tenant", target: UUID | None = None, period: str = "month"
+    ) -> BudgetView:
+        """A budget with a limit in pico-dollars."""
+        view = BudgetView(uuid7(), scope, target, period, limit)
+        with psycopg.connect(self.servers.app) as connection:
+            connection.execute("select set_config('app.tenant', %s, true)", (str(self.tenant),))
+            connection.execute(
+                'insert into billing_budget (id, scope, target, period, "limit", warn_at, created_at) '
+                "values (%s, %s, %s, %s, %s, '{}', now())",
+                (view.id, scope, target, period, decimal(limit)),
+            )
+        return view
+
+    def department_of(self, caller: Caller) -> str:
+        return caller.department_slug
+
+
+def make_house(servers: Servers, name: str) -> House:
+    tenant, legal, sales = uuid7(), uuid7(), uuid7()
+    servers.ask(
+        "insert into tenants_tenant (id, slug, name, created_at) values (%s, 'platform', 'Platform', now()) "
+        "on conflict do nothing",
+        PLATFORM,
+    )
+    servers.ask(
+        "insert into tenants_tenant (id, slug, name, created_at) values (%s, %s, %s, now())",
+        tenant,
+        f"{name}-{token_hex(4)}",
+        name.title(),
+    )
+    for department, slug in ((legal, "legal"), (sales, "sales")):
+        servers.ask(
+            "insert into tenants_department (tenant_id, id, slug, name) values (%s, %s, %s, %s)",
+            tenant,
+            department,
+            slug,
+            slug.title(),
+        )
+    alice = Caller(
+        tenant=tenant,
+        tenant_slug=name,
+        key=uuid7(),
+        user=None,
+        name="Alice's key",
+        role="developer",
+        clearance=1,
+        department=legal,
+        department_slug="legal",
+        departments=(legal,),
+    )
+    bob = replace(alice, key=uuid7(), name="Bob's key", department=sales, department_slug="sales", departments=(sales,))
+    return House(servers, tenant, legal, sales, alice, bob)
+
+
+@pytest.fixture
+def acme(servers: Servers, database: None) -> House:
+    return make_house(servers, "acme")
+
+
+@pytest.fixture
+def globex(servers: Servers, database: None) -> House:
+    """Charlie's. He must see nothing of Acme."""
+    return make_house(servers, "globex")

@@ -1,0 +1,240 @@
+"""What the pages show: numbers that add up, next steps, an unwritable trail, and no query too many."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from audit.models import Event
+from billing.models import Budget
+from tenants.models import Department
+
+
+def shown(client, page, **parameters):
+    return client.get(reverse(f"admin:{page}"), parameters).content.decode()
+
+
+def test_the_overview_counts_todays_calls_costs_and_masked_data(as_role):
+    page = as_role("owner").get(reverse("admin:index")).context_data
+    figures = {figure.title: figure.today for figure in page["figures"]}
+    assert figures == {"Calls": "3", "Cost": "$0.762", "Personal data masked": "2", "Refused": "0"}
+
+
+@pytest.mark.parametrize(
+    ("title", "holds"), [("Calls", "assistant of"), ("Personal data masked", "PERSON 2"), ("Cost", "$0.762")]
+)
+def test_each_number_leads_to_the_list_behind_it(as_role, title, holds):
+    client = as_role("owner")
+    figures = {figure.title: figure for figure in client.get(reverse("admin:index")).context_data["figures"]}
+    for link in (figures[title].link_today, figures[title].link_week):
+        assert holds in client.get(link).content.decode()
+
+
+def test_the_overview_shows_budgets_as_bars(as_role):
+    page = shown(as_role("billing_manager"), "index")
+    assert "the whole tenant" in page
+    assert 'aria-label="$0.00 spent, $0.00 reserved of $50.00"' in page
+
+
+def test_the_checklist_ticks_itself_and_is_for_those_who_can_act(acme, empty, enter, as_role):
+    steps = {step.title: step.done for step in enter(empty.people["owner"]).get("/console/").context_data["steps"]}
+    assert not steps["A department"]
+    assert not steps["A first call"]
+    assert steps["A provider"]
+    with empty.open():
+        Department.objects.create(slug="first", name="First")
+    steps = {step.title: step.done for step in enter(empty.people["owner"]).get("/console/").context_data["steps"]}
+    assert steps["A department"]
+    assert as_role("auditor").get("/console/").context_data["steps"] == []
+
+
+EMPTY = {
+    "tenants_apikey_changelist": "Make one for your application",
+    "billing_budget_changelist": "Add one for the whole tenant first",
+    "retrieval_document_changelist": "Upload a PDF, Markdown or text file",
+    "retrieval_collection_changelist": "Add one, then upload the documents",
+    "billing_usage_changelist": "make a first call with an API key",
+}
+
+
+@pytest.mark.parametrize("page", EMPTY)
+def test_an_empty_list_says_what_to_do_next(empty, enter, page):
+    assert EMPTY[page] in shown(enter(empty.people["owner"]), page)
+
+
+def test_a_list_without_matches_offers_to_show_all(as_role):
+    page = shown(as_role("owner"), "tenants_apikey_changelist", q="no such key")
+    assert "Nothing matches" in page
+    assert "Show all" in page
+
+
+def test_every_page_says_what_its_empty_list_means():
+    missing = [page for page in admin.site._registry.values() if not page.lead and not page.empty[1]]
+    assert [type(page).__name__ for page in missing] == ["UsagePage"]
+
+
+def test_one_event_opens_with_the_other_events_of_its_call(acme, as_role, call):
+    with acme.open():
+        request = call(acme, acme.keys["assistant"], entities={"IBAN_CODE": 1})
+        outcome = Event.objects.get(request_id=request, action="call.outcome")
+        intent = Event.objects.get(request_id=request, action="call.intent")
+    page = shown_event(as_role("auditor"), outcome)
+    assert "IBAN_CODE 1" in page
+    assert reverse("admin:audit_event_change", args=[intent.pk]) in page
+
+
+def shown_event(client, event):
+    return client.get(reverse("admin:audit_event_change", args=[event.pk])).content.decode()
+
+
+def test_a_change_is_shown_with_before_and_after_and_its_actor(acme, as_role):
+    client, department = as_role("admin"), acme.departments["sales"]
+    url = reverse("admin:tenants_department_change", args=[department.pk])
+    assert client.post(url, {"name": "Sales and more", "slug": "sales"}).status_code == 302
+    with acme.open():
+        event = Event.objects.get(action="department.update", object_id=str(department.pk))
+    assert (event.actor_type, event.actor_id) == ("user", str(acme.people["admin"].pk))
+    page = shown_event(client, event)
+    assert "Sales and more" in page
+    assert department.name in page
+
+
+def test_a_removal_keeps_its_reason(acme, as_role):
+    with acme.open():
+        department = Department.objects.create(slug="short-lived", name="Short-lived")
+    url = reverse("admin:tenants_department_delete", args=[department.pk])
+    client = as_role("owner")
+    assert "0 people lose it" in client.get(url).content.decode()
+    client.post(url, {"post": "yes", "reason": "merged into sales"})
+    with acme.open():
+        assert Event.objects.get(action="department.delete", object_id=str(department.pk)).reason == "merged into sales"
+
+
+def test_a_department_with_keys_is_not_removed_and_says_why(acme, as_role):
+    url = reverse("admin:tenants_department_delete", args=[acme.departments["legal"].pk])
+    page = as_role("owner").get(url).content.decode()
+    assert "cannot be removed while these need it" in page
+    assert acme.keys["assistant"].name in page
+
+
+def test_a_name_that_is_taken_is_an_error_of_the_form(as_role):
+    page = as_role("owner").post(reverse("admin:tenants_department_add"), {"name": "Legal again", "slug": "legal"})
+    assert "There is already a department with this slug" in page.content.decode()
+
+
+@pytest.mark.parametrize("verb", ["change", "delete"])
+def test_nobody_writes_to_the_trail(acme, as_role, verb):
+    with acme.open():
+        event = Event.objects.latest("seq")
+    as_role("owner").post(reverse(f"admin:audit_event_{verb}", args=[event.pk]), {"post": "yes", "reason": "x"})
+    with acme.open():
+        kept = Event.objects.get(pk=event.pk)
+    assert (kept.action, kept.reason) == (event.action, event.reason)
+
+
+def test_whoever_reads_the_trail_is_recorded(acme, as_role):
+    shown(as_role("auditor"), "audit_event_changelist", actor="somebody")
+    with acme.open():
+        read = Event.objects.filter(action="event.read", actor_id=str(acme.people["auditor"].pk)).latest("seq")
+    assert read.detail == {"filters": {"actor": "somebody"}}
+
+
+def test_the_history_of_an_object_is_the_audit_trail(acme, as_role):
+    department = acme.departments["legal"]
+    answer = as_role("owner").get(reverse("admin:tenants_department_history", args=[department.pk]))
+    assert answer["location"] == f"{reverse('admin:audit_event_changelist')}?object_id={department.pk}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "there", "absent"),
+    [
+        ({"area": "department"}, "Department created", "Call outcome"),
+        ({"area": "calls"}, "Call outcome", "Call intent"),
+        ({"decision": "deny"}, "Nothing matches", "Call outcome"),
+        ({"since": "2001-01-01", "until": "2001-01-02"}, "Nothing matches", "Call outcome"),
+        ({"since": "not a day"}, "Call outcome", "Nothing matches"),
+        ({"request_id": "not an id"}, "Nothing matches", "Call outcome"),
+        ({"q": "nobody has this name"}, "Nothing matches", "Call outcome"),
+        ({"department": "not an id"}, "Nothing matches", "Call outcome"),
+    ],
+)
+def test_the_trail_is_filtered(as_role, parameters, there, absent):
+    page = shown(as_role("auditor"), "audit_event_changelist", **parameters).split('id="changelist-form"')[1]
+    assert there in page
+    assert absent not in page
+
+
+def test_usage_groups_add_up_to_its_total(acme, as_role):
+    page = as_role("billing_manager").get(
+        reverse("admin:billing_usage_changelist"), {"group_by": ["department", "model"]}
+    )
+    report = page.context_data
+    assert len(report["rows"]) == 2
+    assert sum(int(row["calls"].split(">")[1].split("<")[0]) for row in report["rows"]) == 4
+    assert "4" in report["total"]["calls"]
+
+
+def test_a_policy_says_what_it_does_to_each_type(acme, as_role):
+    policy = next(obj for obj in acme.objects if obj._meta.model_name == "policy")
+    page = as_role("policy_manager").get(reverse("admin:policies_policy_change", args=[policy.pk])).content.decode()
+    assert "everything else" in page
+    assert "masked" in page
+
+
+def test_a_page_that_fails_changes_nothing(acme, as_role, monkeypatch):
+    def saved_then_broken(self, request, obj, *rest):
+        raise RuntimeError("after saving")
+
+    page = admin.site._registry[Department]
+    monkeypatch.setattr(type(page), "log_addition", saved_then_broken)
+    client = as_role("owner")
+    client.raise_request_exception = False
+    answer = client.post(reverse("admin:tenants_department_add"), {"name": "Half", "slug": "half"})
+    assert answer.status_code == 500
+    assert "Nothing was changed" in answer.content.decode()
+    with acme.open():
+        assert not Department.objects.filter(slug="half").exists()
+
+
+#: page -> the most queries that it may take, the session's and the scope's included
+BUDGET = {
+    "index": 45,
+    "audit_event_changelist": 32,
+    "tenants_apikey_changelist": 30,
+    "tenants_membership_changelist": 30,
+    "gateway_model_changelist": 30,
+    "billing_budget_changelist": 32,
+}
+
+
+@pytest.mark.parametrize("page", BUDGET)
+def test_a_page_keeps_within_its_queries_however_long_the_list(acme, as_role, call, page):
+    with acme.open():
+        for number in range(5):
+            call(acme, acme.keys["assistant"], cost="0")
+            Budget.objects.create(
+                scope="department", target=acme.departments["legal"].pk, period="day", limit=Decimal(number)
+            )
+    client = as_role("owner")
+    with CaptureQueriesContext(connection) as queries:
+        client.get(reverse(f"admin:{page}"))
+    assert len(queries) <= BUDGET[page]
+
+
+def test_it_writes_nothing_to_djangos_own_log(as_role):
+    with connection.cursor() as cursor:
+        cursor.execute("select has_table_privilege(current_user, 'django_admin_log', 'select, insert')")
+        assert cursor.fetchone() == (False,)
+
+
+def test_its_own_files_are_served_without_collecting(client):
+    answer = client.get("/static/console/console.css")
+    assert (answer.status_code, answer["content-type"]) == (200, 'text/css; charset="utf-8"')
+    assert not answer.streaming
+    assert settings.STATIC_ROOT is None
