@@ -26,13 +26,7 @@ from tenants.roles import Role
 
 from . import services
 from .models import Event
-from .services import first_id
-
-#: What the managers of an area see of the trail: actions that begin with these, besides what they did themselves.
-AREAS: dict[str, tuple[str, ...]] = {
-    Role.POLICY_MANAGER: ("policy.", "call.refused"),
-    Role.BILLING_MANAGER: ("budget.", "price.", "usage."),
-}
+from .services import AREAS, first_id
 
 #: How actions read, where their own words would read badly.
 THINGS = {

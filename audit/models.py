@@ -49,6 +49,8 @@ class Event(TenantModel):
 
     class Meta:
         ordering = ["-id"]
+        # Somebody's own calls, newest first, in a trail of millions.
+        indexes = [models.Index(fields=["tenant", "actor_id", "id"], name="event_actor")]
         constraints = [
             # Of one call (and, beside calls, of one request and object) each thing happened once: two writers of the
             # same outcome, a worker and the sweeper, cannot both be believed.

@@ -16,11 +16,13 @@ from django.db.models import Q, QuerySet
 
 from tenants.isolation.scope import current
 from tenants.models import Department
+from tenants.roles import Role
 
 from .actions import Action, known, sentence
 from .models import Event
 
 __all__ = [
+    "AREAS",
     "EVENTS",
     "Action",
     "Page",
@@ -40,6 +42,13 @@ _RECORD = (_SQL / "record.sql").read_text()
 #: an id is made when a row is, its time when the transaction began or was repeated: rows of bad minutes stay in
 _SLACK = timedelta(hours=1)
 MOST = 1000
+
+
+#: What the managers of an area see of the trail: actions that begin with these, besides what they did themselves.
+AREAS: dict[str, tuple[str, ...]] = {
+    Role.POLICY_MANAGER: ("policy.", "call.refused"),
+    Role.BILLING_MANAGER: ("budget.", "price.", "usage."),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,9 @@ class BudgetPage(TenantAdmin):
 
     @admin.display(description="spent")
     def spent(self, budget: Any) -> SafeString:
-        return cells.money(spent(budget))
+        over = budget.state.overrun if budget.state else 0
+        told = cells.money(spent(budget))
+        return cells.words(told, f"and {cells.dollars(over)} beyond a reservation") if over else told
 
     @admin.display(description="reserved")
     def reserved(self, budget: Any) -> SafeString:

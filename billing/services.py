@@ -5,6 +5,7 @@ from __future__ import annotations
 from .budgets import Leases, load_budgets
 from .data import Budgets, BudgetState, BudgetView, Charge, Reservation, Swept
 from .ledger import OUTCOMES
+from .pricelist import PRICE_KINDS, price_rows, set_price
 from .prices import (
     Prices,
     cost,
@@ -23,6 +24,7 @@ from .tasks import sweep
 
 __all__ = [
     "OUTCOMES",
+    "PRICE_KINDS",
     "BudgetState",
     "BudgetView",
     "Budgets",
@@ -41,6 +43,8 @@ __all__ = [
     "money_string",
     "per_token",
     "pico",
+    "price_rows",
+    "set_price",
     "sweep",
     "usage",
     "usd",

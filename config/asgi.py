@@ -29,15 +29,19 @@ door = Door(runtime, settings.REQUEST_MAX_BYTES)
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """One request, or the life of this worker."""
     if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
+        await lifespan(receive, send)
+        return
     path: str = scope.get("path", "")
     if path.startswith("/v1/") or path == "/v1":
-        return await door(scope, receive, send)
+        await door(scope, receive, send)
+        return
     if path == "/healthz":
-        return await _text(send, 200, b"ok\n")
+        await _text(send, 200, b"ok\n")
+        return
     if path == "/readyz":
         problem = await runtime.problem()
-        return await _text(send, 503 if problem else 200, (problem or "ready").encode() + b"\n")
+        await _text(send, 503 if problem else 200, (problem or "ready").encode() + b"\n")
+        return
     await django_application(scope, receive, send)
 
 

@@ -15,13 +15,13 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
-from tenants.services import scope_of_member
 from unfold.sites import UnfoldAdminSite
 
 from tenants.console.member import member_of
 from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Tenant
+from tenants.services import scope_of_member
 
 from . import overview
 from .related import KeyUse, names_of, own_deployments, use_of_keys
@@ -143,7 +143,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         """The overview."""
         member = member_of(request)
         assert member is not None
-        return super().index(request, {**overview.figures(self, request, member), **(extra_context or {})})
+        page: TemplateResponse = super().index(
+            request, {**overview.figures(self, request, member), **(extra_context or {})}
+        )
+        return page
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Empty: the navigation lists the pages."""

@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
@@ -65,7 +64,7 @@ class Step:
     done: bool
 
 
-def figures(site: AdminSite, request: HttpRequest, member: Member) -> dict[str, Any]:
+def figures(site: Any, request: HttpRequest, member: Member) -> dict[str, Any]:
     """What the page shows to this person."""
     days = _days(member)
     return {

@@ -47,7 +47,7 @@ def use_of_keys(ids: Iterable[UUID]) -> dict[UUID, KeyUse]:
         .annotate(calls=Count("id", filter=Q(final=True)), spent=Sum("cost"), last=Max("time"))
         .order_by()
     )
-    return {row["key_id"]: KeyUse(row["calls"], row["spent"], row["last"]) for row in rows}
+    return {row["key_id"]: KeyUse(row["calls"], row["spent"], row["last"]) for row in rows if row["key_id"]}
 
 
 def names_of(kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:

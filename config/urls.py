@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
-urlpatterns = [path("console/", admin.site.urls)]
+from .schema import DocsView, SchemaView
+
+apps = ("tenants", "gateway", "billing", "audit", "policies", "retrieval")
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/console/")),
+    path("console", RedirectView.as_view(url="/console/")),
+    path("console/", admin.site.urls),
+    re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
+    re_path("^api/docs/?$", DocsView.as_view(), name="docs"),
+    *(path("api/v1/", include(f"{app}.urls")) for app in apps),
+]

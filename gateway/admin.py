@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,10 +18,12 @@ from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from tenants.console import cells
+from tenants.console import forms as inputs
 from tenants.console.member import member_of
 from tenants.console.pages import PlainReferences, ScopedForm, TenantAdmin, counted
-from tenants.isolation import PLATFORM
+from tenants.isolation import PLATFORM, current
 
+from .credentials import seal_credential
 from .models import Deployment, Model, Provider, Route
 
 #: What a deployment can do, as clients and routing name it.
@@ -63,6 +68,50 @@ class SharedAdmin(TenantAdmin):
         return whose(row)
 
 
+class ProviderForm(ScopedForm):
+    """An account or endpoint. Its credential is typed in, sealed and never shown again."""
+
+    api_key = inputs.secret(
+        "API key", required=False, help_text="Kept sealed. Leave empty to keep the one that is there, or for none."
+    )
+
+    class Meta:
+        model = Provider
+        fields = ("name", "kind", "vendor", "base_url", "region", "self_hosted")
+        labels: ClassVar = {"base_url": "Address", "self_hosted": "Self-hosted"}
+        help_texts: ClassVar = {
+            "vendor": "For litellm: the vendor's name there, as anthropic or gemini.",
+            "base_url": "As https://api.openai.com/v1; empty for vendors that litellm knows.",
+            "region": "ISO 3166 country code, eu, or self; policies decide by it where data may go.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields:
+            offered = [(kind, text) for kind, text in KINDS.items() if kind != "scripted" or settings.SCRIPTED_PROVIDER]
+            self.fields["kind"].choices = offered  # type: ignore[attr-defined]
+
+    def clean_base_url(self) -> str:
+        address: str = self.cleaned_data["base_url"].strip()
+        if address and (urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname):
+            raise forms.ValidationError("Write the whole address, beginning with https://.")
+        return address
+
+    def clean(self) -> dict[str, Any]:
+        """A credential is not sent to another address than the one it was given for."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.credential and "base_url" in self.changed_data and not data.get("api_key"):
+            self.add_error("api_key", "Write the API key again: it is not sent to another address unasked.")
+        return data
+
+    def save(self, commit: bool = True) -> Provider:
+        if self.cleaned_data["api_key"]:
+            sealed = seal_credential(self.cleaned_data["api_key"], UUID(current()), self.instance.pk)
+            self.instance.credential = sealed
+        saved: Provider = super().save(commit)
+        return saved
+
+
 @admin.register(Provider)
 class ProviderPage(SharedAdmin):
     rights = "providers"
@@ -73,10 +122,11 @@ class ProviderPage(SharedAdmin):
         "Add the account or endpoint where models are called, then a deployment for each of its models.",
     )
     list_display = ("name", "owner", "speaks", "address", "place", "credential_kept", "deployment_count")
-    fields = ("name", "kind", "vendor", "base_url", "region", "self_hosted")
+    form = ProviderForm
+    fields = ("name", "kind", "vendor", "base_url", "api_key", "region", "self_hosted")
     sortable_by = ("name", "speaks")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(number=counted(Deployment.objects.all(), "provider"))
 
     @admin.display(description="kind", ordering="kind")
@@ -142,7 +192,7 @@ class DeploymentPage(SharedAdmin):
     list_select_related = ("provider",)
     sortable_by = ("name",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(number=counted(Route.objects.all(), "deployment"))
 
     @admin.display(description="upstream model")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from psycopg.rows import DictRow
 
+from tenants.isolation import PLATFORM
 from tenants.isolation.pool import Connection
 
 from . import credentials
@@ -60,6 +63,7 @@ def _model(rows: list[DictRow]) -> ModelView:
 
 
 def _target(row: DictRow) -> Target:
+    host = urlsplit(row["base_url"]).hostname or ""
     provider = ProviderView(
         id=row["provider_id"],
         name=row["provider_name"],
@@ -69,6 +73,7 @@ def _target(row: DictRow) -> Target:
         region=row["region"],
         self_hosted=row["self_hosted"],
         credential=credentials.open_credential(row["credential"], row["provider_tenant"], row["provider_id"]),
+        guarded=row["provider_tenant"] != PLATFORM and host not in settings.PRIVATE_HOSTS_ALLOWED,
     )
     return Target(
         id=row["deployment_id"],

@@ -289,9 +289,7 @@ class Router:
             async with asyncio.timeout(patience):
                 await place
         except BaseException as error:
-            if place in health.waiting:
-                health.waiting.remove(place)
-            elif place.done() and not place.cancelled():
+            if place.done() and not place.cancelled():
                 _leave(health)  # it came at the very last moment
             if isinstance(error, TimeoutError):
                 raise UpstreamRateLimited("Too many calls wait for this model.", retry_after=2.0) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import psycopg
@@ -19,7 +20,7 @@ from .errors import InvalidKey, Unavailable
 from .journal import Journal
 from .limits import Limits
 from .pipeline import Pipeline
-from .providers import close_all
+from .providers import close_all, tokens
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Runtime:
         await self.limits.start()
         await self.snapshots.start()
         await ready()
+        await asyncio.to_thread(tokens.warm)
 
     async def stop(self) -> None:
         """Ends in the reverse order: what is still running may write its outcome."""

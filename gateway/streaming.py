@@ -51,8 +51,8 @@ class StreamRewriter:
     """One stream. `feed` each block, and when `done`, send what `end` returns: nothing before is the last event.
 
     alias: the model's name for the client; id: the answer's id; make_restorer: None when there is nothing to restore;
-    json_mode: the content is JSON; include_usage: the client asked for the usage event; ceiling: output tokens that
-    are paid for, after which the stream is cut (None: no ceiling).
+    json_mode: JSON was asked for (content that begins with `{` is taken for JSON as well); include_usage: the client
+    asked for the usage event; ceiling: output tokens that are paid for, after which the stream is cut (None: none).
     """
 
     __slots__ = (
@@ -151,7 +151,7 @@ class StreamRewriter:
         text = self.text(choice)
         if self._make is None:
             return text
-        restorer = self._make(self._json_mode)
+        restorer = self._make(self._is_json(("content",), text))
         return restorer.feed(text) + restorer.flush()
 
     def output_tokens(self) -> int:
@@ -188,7 +188,7 @@ class StreamRewriter:
     def _restored_parts(self, choice: int, parts: list[bytes], escaped: bytes) -> list[bytes]:
         """The texts of some events with originals. Where something was put in or held, they become one text."""
         text = _unescaped(escaped)
-        restored = self._restorer(choice, ("content",)).feed(text)
+        restored = self._restore(choice, ("content",), text)
         if restored == text:
             return parts
         return [_escaped(restored)] if restored else []
@@ -275,16 +275,23 @@ class StreamRewriter:
             return text
         if text:
             self._texts.setdefault((index, *path), []).append(text)
-        return text if self._make is None else self._restorer(index, path).feed(text)
+        return text if self._make is None else self._restore(index, path, text)
 
-    def _restorer(self, index: int, path: Path) -> Restorer:
+    def _restore(self, index: int, path: Path, text: str) -> str:
         leaves = self._leaves.setdefault(index, {})
         restorer = leaves.get(path)
         if restorer is None:
+            if not text or text.isspace():
+                return text
             assert self._make is not None
-            is_json = path[-1] in _JSON_FIELDS or (self._json_mode and path == ("content",))
-            restorer = leaves[path] = self._make(is_json)
-        return restorer
+            restorer = leaves[path] = self._make(self._is_json(path, text))
+        return restorer.feed(text)
+
+    def _is_json(self, path: Path, text: str) -> bool:
+        """Whether a text that begins like this is JSON: by its place, as was asked, or by its first character."""
+        if path == ("content",):
+            return self._json_mode or text.lstrip()[:1] == "{"
+        return path[-1] in _JSON_FIELDS
 
     def _tails(self, index: int) -> Iterator[tuple[Path, str]]:
         for path, restorer in self._leaves.pop(index, {}).items():

@@ -67,7 +67,7 @@ class PolicyPage(ReadOnlyAdmin):
     search_fields = ("name",)
     search_help_text = "A policy's name"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Policy]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         """Those in force first."""
         first = Case(When(state=PolicyState.ACTIVE, then=Value(0)), default=Value(1), output_field=IntegerField())
         return super().get_queryset(request).alias(first=first).order_by("first", "name", "-version")

@@ -49,6 +49,7 @@ class CollectionForm(forms.Form):
 @admin.register(Collection)
 class CollectionPage(TenantAdmin):
     rights = "collections"
+    refusals = (RetrievalError,)
     add_text = "Add collection"
     deletable = True
     lead = "Documents that belong together. A call names the collections in which it is grounded."
@@ -59,7 +60,7 @@ class CollectionPage(TenantAdmin):
     search_help_text = "A name"
     sortable_by = ("name",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Collection]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         ready = counted(Document.objects.exclude(indexed_version=None), "collection")
         failed = counted(Document.objects.filter(state=State.FAILED), "collection")
         return super().get_queryset(request).annotate(answering=ready, broken=failed)
@@ -141,7 +142,7 @@ class CollectionPage(TenantAdmin):
 class DocumentForm(forms.Form):
     """Something to be known: a file, or text."""
 
-    collection = forms.ModelChoiceField(Collection.objects.all(), widget=inputs.UnfoldAdminSelectWidget)
+    collection = inputs.one_of("Collection", Collection.objects.all())
     file = inputs.upload("File", required=False, help_text="PDF, Markdown or text.")
     text = inputs.long_text("Or text", required=False)
     title = inputs.text("Title", required=False, max_length=500, help_text="Empty: as the document says.")
@@ -199,6 +200,7 @@ class CollectionFilter(ChoiceFilter):
 @admin.register(Document)
 class DocumentPage(TenantAdmin):
     rights = "documents"
+    refusals = (RetrievalError,)
     add_text = "Upload"
     deletable = True
     lead = (
@@ -224,7 +226,7 @@ class DocumentPage(TenantAdmin):
 
     @admin.display(description="collection", ordering="collection__name")
     def within(self, document: Document) -> str:
-        return document.collection.name
+        return str(document.collection)
 
     @admin.display(description="state", ordering="state")
     def stage(self, document: Document) -> SafeString:
@@ -309,8 +311,11 @@ class DocumentPage(TenantAdmin):
             raise Http404("There is no such document here.")
         if not self.has_change_permission(request, found):
             raise PermissionDenied
-        services.retry(found.pk)
-        messages.success(request, f"{found} is being read again.")
+        try:
+            services.retry(found.pk)
+            messages.success(request, f"{found} is being read again.")
+        except RetrievalError as refusal:
+            messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("admin:retrieval_document_change", args=[found.pk]))
 
     def consequences(self, obj: Document) -> list[str]:

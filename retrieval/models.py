@@ -210,7 +210,8 @@ class Posting(models.Model):
     tenant = models.ForeignKey("tenants.Tenant", models.DO_NOTHING, db_index=False, related_name="+")
     term = models.IntegerField()
     weight = models.FloatField()
-    chunk = TenantForeignKey(Chunk, models.DO_NOTHING, related_name="+", db_index=False)
+    chunk_id = models.UUIDField()
+    document = TenantForeignKey(Document, models.DO_NOTHING, related_name="+", db_index=False)
     access = TenantForeignKey(Access, models.DO_NOTHING, related_name="+", db_index=False)
 
 

@@ -64,7 +64,7 @@ class DepartmentPage(TenantAdmin):
     search_help_text = "A name"
     ordering = ("name",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Department]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         return (
             super()
             .get_queryset(request)
@@ -235,7 +235,7 @@ class PeoplePage(TenantAdmin):
             submit="Save",
             lead=found.user.email,
             original=found,
-            deletable=True,
+            deletable=self.has_delete_permission(request, found),
         )
 
     def change(self, found: Membership, form: PlaceForm) -> Membership | None:

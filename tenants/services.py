@@ -29,10 +29,14 @@ from .roles import Role, may, may_give, rights_of
 __all__ = [
     "add_person",
     "caller_of_key",
+    "caller_of_member",
+    "change_key",
     "change_place",
     "make_department",
     "make_key",
     "make_tenant",
+    "make_user",
+    "remove_person",
     "revoke_key",
     "rotate_key",
     "scope_of_member",
@@ -87,6 +91,30 @@ def scope_of_member(request: HttpRequest) -> Scope | None:
         return None
     actor = {"type": "user", "id": str(user.pk), "name": str(user)}
     return Scope(tenant=wanted, user=user.pk, departments=_departments(place), clearance=place.clearance, actor=actor)
+
+
+def caller_of_member(request: HttpRequest) -> Caller | None:
+    """The signed-in person as a caller of the management plane; None without a place in any tenant."""
+    with scope(Scope(user=UUID(str(request.session[SESSION_KEY])))):
+        opened = scope_of_member(request)
+        if opened is None or opened.tenant is None:
+            return None
+        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=opened.user)}
+        place = places.get(opened.tenant) or places[PLATFORM]
+        with scope(opened):
+            tenant = Tenant.objects.get(pk=opened.tenant)
+        return Caller(
+            tenant=tenant.pk,
+            tenant_slug=tenant.slug,
+            key=None,
+            user=opened.user,
+            name=opened.actor["name"],
+            role=place.role,
+            clearance=place.clearance,
+            department=opened.departments[0] if opened.departments else None,
+            department_slug="",
+            departments=opened.departments,
+        )
 
 
 def _departments(place: Membership) -> tuple[UUID, ...] | None:
@@ -173,6 +201,13 @@ def change_place(place: Membership, role: str, clearance: int, departments: Iter
     return place
 
 
+def remove_person(place: Membership) -> None:
+    """Ends a membership; the person's keys in this tenant stop working with it. Raises NotAllowed."""
+    _maker().must_outrank(place.role, place.clearance)
+    MembershipDepartment.objects.filter(membership=place).delete()
+    place.delete()
+
+
 def _set_departments(place: Membership, departments: Iterable[Department]) -> None:
     MembershipDepartment.objects.filter(membership=place).delete()
     MembershipDepartment.objects.bulk_create(
@@ -224,6 +259,25 @@ def make_key(
     )
     ApiKeyDepartment.objects.bulk_create(ApiKeyDepartment(key=made, department=place) for place in further)
     return made, key
+
+
+def change_key(key: ApiKey, values: dict[str, Any]) -> ApiKey:
+    """Changes what `values` names (limits, role, models, …). Raises NotAllowed when it would exceed its maker."""
+    maker = _maker()
+    maker.must_outrank(key.role, key.clearance)
+    maker.must_outrank(values.get("role", key.role), values.get("clearance", key.clearance))
+    further = values.pop("departments", None)
+    limits = values.pop("limits", None)
+    if limits is not None:
+        values |= limits
+    maker.must_reach([values.get("department", key.department), *(further or ())])
+    for name, value in values.items():
+        setattr(key, name, value)
+    key.save(update_fields=list(values) or None)
+    if further is not None:
+        ApiKeyDepartment.objects.filter(key=key).delete()
+        ApiKeyDepartment.objects.bulk_create(ApiKeyDepartment(key=key, department=place) for place in further)
+    return key
 
 
 def rotate_key(key: ApiKey, grace_seconds: int = 0) -> tuple[ApiKey, str]:

@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+                'indexes': [models.Index(fields=['tenant', 'actor_id', 'id'], name='event_actor')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('request_id__isnull', False)), fields=('tenant', 'request_id', 'action', 'object_id'), name='event_once_per_request')],
             },
         ),

@@ -1,4 +1,4 @@
--- Intents and refusals of one tenant, as one batch of the journal brings them ($1: an array of objects).
+-- Intents and refusals of one tenant, as one batch of the journal brings them (the parameter is an array of objects).
 -- A row that is there already (the answer to its commit was lost) changes nothing.
 insert into audit_event (
     tenant_id, id, action, decision, reason, request_id, actor_type, actor_id, actor_name, department_id,

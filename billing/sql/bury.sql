@@ -6,7 +6,8 @@ with suspected as (
       and seen_at < now() - make_interval(secs => %(silent)s)
 ), buried as (
     update billing_worker set swept_at = now()
-    where tenant_id = wall.platform() and swept_at is null and suspected_at < now() - make_interval(secs => %(patience)s)
+    where tenant_id = wall.platform() and swept_at is null
+      and suspected_at < now() - make_interval(secs => %(patience)s)
     returning id, oldest_call
 )
 select id, oldest_call from buried

@@ -1,7 +1,7 @@
--- The ends of calls of one tenant ($1: an array of objects): the outcome event, one usage row per attempt, and what the
--- call takes from the leases that held its worst case. All of it hangs on the event being new, so that an outcome
--- which is written twice (the answer to its commit was lost; a worker and the sweeper both end a call) counts once.
--- Amounts come in whole pico-dollars.
+-- The ends of calls of one tenant (the parameter is an array of objects): the outcome event, one usage row per attempt,
+-- and what the call takes from the leases that held its worst case. All of it hangs on the event being new, so that an
+-- outcome which is written twice (the answer to its commit was lost; a worker and the sweeper both end a call) counts
+-- once. Amounts come in whole pico-dollars.
 with given as materialized (
     select *
     from jsonb_to_recordset($1::jsonb) as r (

@@ -28,5 +28,6 @@ with found as materialized (
     on conflict (tenant_id, window_id, worker) do update set amount = billing_lease.amount + excluded.amount
     returning id, amount, spent
 )
-select slice.id as window_id, slice.room, slice.elsewhere, slice.amount, leased.id as lease_id, leased.amount - leased.spent as left_over
+select slice.id as window_id, slice.room, slice.elsewhere, slice.amount, leased.id as lease_id,
+       leased.amount - leased.spent as left_over
 from slice left join leased on true

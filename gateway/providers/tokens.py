@@ -96,7 +96,9 @@ def count_messages(body: Mapping[str, Any]) -> int:
 
 
 def count_input(body: Mapping[str, Any]) -> int:
-    """Tokens of an embeddings request."""
+    """Tokens of any request: the messages of a chat, the input of an embedding."""
+    if "messages" in body:
+        return count_messages(body)
     return sum(map(count_text, _leaves(body.get("input"))))
 
 

@@ -1,6 +1,6 @@
 """Remembers what was found in a string, so that a conversation's history and a repeated prompt are not analysed again.
 
-The key is a keyed hash with a secret of the process, the value holds types and places only: no text can be read out of it.
+The key is a keyed hash with a secret of the process, the value holds types and places only: no text can be read there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ MAX_WEIGHT: Final = 50_000
 
 
 class Findings:
-    """Least recently used, bounded by weight: an entry weighs one, and one for each entity. Safe to use from several threads."""
+    """Bounded by weight: an entry weighs one, and one for each entity; the least recently used go. Thread-safe."""
 
     def __init__(self, max_weight: int = MAX_WEIGHT, secret: bytes | None = None) -> None:
-        self._start = hashlib.blake2b(key=secret or secrets.token_bytes(32), digest_size=16)
+        self._start = hashlib.blake2b(
+            key=hashlib.sha256(secret).digest() if secret else secrets.token_bytes(32), digest_size=16
+        )
         self._max_weight = max_weight
         self._weight = 0
         self._entries: OrderedDict[bytes, tuple[Entity, ...]] = OrderedDict()

@@ -1,7 +1,8 @@
 """Which of Presidio's recognizers are used, and on which conditions.
 
 Left out: those that fire on ordinary text (links without a scheme, dates of any kind, UUIDs, driving licences by shape
-alone), and company registers. Runs of digits whose checksum many random numbers pass count only beside their context words.
+alone), and company registers. Runs of digits whose checksum many random numbers pass count only beside their context
+words.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from typing import Final
 
 from policies.pii.context import DIGIT, Context
 
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of Presidio's recognizers, and how far we trust it.
 
-    `module` is `country.name` for Presidio's `country_specific/<country>/<name>_recognizer.py`, `clue` an expression that
-    every match of its patterns holds. `without` are patterns (by the beginning of their name) that are left out; `score` is
-    what a passed checksum is worth without context; `bare` says that a run of digits alone may count, because its checksum
-    lets at most 2 % of random numbers pass; `edges` keeps a match from lying inside of a longer word; `anchor` is as in
-    `Recognizer`.
+    `module` is `country.name` for Presidio's `country_specific/<country>/<name>_recognizer.py`, `clue` an expression
+    that every match of its patterns holds. `without` are patterns (by the beginning of their name) that are left out;
+    `score` is what a passed checksum is worth without context; `bare` says that a run of digits alone may count,
+    because its checksum lets at most 2 % of random numbers pass; `edges` keeps a match from lying inside of a longer
+    word; `anchor` is as in `Recognizer`.
     """
 
     module: str

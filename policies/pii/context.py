@@ -35,7 +35,7 @@ Find = Callable[[str], Iterable[Entity]]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Words that make a weak find sure when they stand near it. Short ones must stand alone, longer ones may begin a word."""
+    """Words that make a weak find sure when they stand near it. Short ones stand alone, others may begin a word."""
 
     words: tuple[str, ...]
 

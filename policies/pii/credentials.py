@@ -44,8 +44,8 @@ _BLOCK_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-
 _BLOCK_LIMIT: Final = 16_384
 _BLOCK_BODY: Final = re.compile(rf"[A-Za-z0-9+/=\s\\:,\-.]{{0,{_BLOCK_LIMIT}}}", re.ASCII)
 _ASSIGNED: Final = re.compile(
-    rf"(?:{NAMES})[\"']?\s{{0,3}}(?:=>|:=|[:=]|\bis\b|\bist\b|\bes\b|\best\b)\s{{0,3}}"
-    r"[\"'`]?(?P<value>[^\s\"'`<>]{6,256})",
+    rf"(?:{NAMES})(?P<field>[\"'])?\s{{0,3}}(?:=>|:=|[:=]|\bis\b|\bist\b|\bes\b|\best\b)\s{{0,3}}"
+    r"(?P<quote>[\"'`]?)(?P<value>[^\s\"'`<>]{6,256})",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -61,7 +61,8 @@ def find_assigned(text: str) -> Iterator[Entity]:
     """What stands after `password =`, `api_key:` or `token is`, when it looks like a secret and not like a word."""
     for match in _ASSIGNED.finditer(text):
         value = match["value"].rstrip(".,;)]}")
-        if len(value) >= 6 and looks_secret(value):
+        # A quoted name before a quoted value is a field of JSON: it says itself what its value is.
+        if len(value) >= 6 and ((match["field"] and match["quote"]) or looks_secret(value)):
             yield Entity("SECRET", match.start("value"), match.start("value") + len(value), 0.7)
 
 

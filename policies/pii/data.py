@@ -59,7 +59,7 @@ ANY_DIRECTION: Final = frozenset(Direction)
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One detected piece of personal data: `start` and `end` in code points of the original text, `score` from 0 to 1."""
+    """One detected piece of personal data: `start` and `end` in code points of the original, `score` from 0 to 1."""
 
     type: str
     start: int
@@ -69,7 +69,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class TypeRule:
-    """What a policy says about one type. `allow` holds case-folded texts, `deny` the words that are always this type."""
+    """What a policy says about one type. `allow` holds case-folded texts, `deny` words that are always this type."""
 
     action: Action = Action.PLACEHOLDER
     threshold: float = DEFAULT_THRESHOLD

@@ -1,10 +1,12 @@
 """Finds personal data in a text. The only importer of Presidio.
 
-A text is folded to plain characters, one pass of the prefilter says which recognizers can find anything at all, these run, and context words lift weak
-finds. The same is done to what a text hides behind escapes, base64 and hex. Long texts are cut into overlapping pieces.
+A text is folded to plain characters, one pass of the prefilter says which recognizers can find anything at all, these
+run, and context words lift weak finds. The same is done to what a text hides behind escapes, base64 and hex. Long
+texts are cut into overlapping pieces.
 
-Presidio's recognizers are used through their patterns and checksums, in our own loop: its AnalyzerEngine wants a language model, and its package imports
-spaCy (2 s, 86 MB in every worker) which no pattern needs. So its package is imported without its own `__init__`, see `_presidio_recognizer_classes`.
+Presidio's recognizers are used through their patterns and checksums, in our own loop: its AnalyzerEngine wants a
+language model, and its package imports spaCy (2 s, 86 MB in every worker) which no pattern needs. So its package is
+imported without its own `__init__`, see `_presidio_recognizer_classes`.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ READING_DEPTH: Final = 3
 
 
 class Detector(Protocol):
-    """Something that finds entities in a text, for instance a named-entity model. It must be safe to call from several threads."""
+    """Something that finds entities in a text, for instance a named-entity model. It must be thread-safe."""
 
     @property
     def version(self) -> str:
@@ -63,7 +65,7 @@ class Detector(Protocol):
 
 
 class Engine:
-    """All detectors together. `detect` is the one question; an engine holds no text and is safe to use from several threads."""
+    """All detectors together. `detect` is the one question; an engine keeps no text and is thread-safe."""
 
     def __init__(
         self,
@@ -76,13 +78,14 @@ class Engine:
     ) -> None:
         self._patterns = _pattern_detector(prefilter)
         self._detectors = tuple(detectors)
-        self._max_characters, self._time_limit, self._piece = max_characters, time_limit, piece
+        self._max_characters, self._piece = max_characters, piece
+        self.time_limit = time_limit
         self.version = ";".join([self._patterns.version, *(detector.version for detector in self._detectors)])
 
     def detect(self, text: str, hint: str = "") -> tuple[Entity, ...]:
-        """The entities in a text, overlaps included, ordered by place. `hint` is the name of the field that holds the text.
+        """The entities in a text, overlaps included, in order. `hint` is the name of the field that holds the text.
 
-        Raises TextTooLarge for more than `max_characters`, DetectorFailed when a detector breaks down or the time is up.
+        Raises TextTooLarge for more than `max_characters`, DetectorFailed when a detector breaks down or time is up.
         """
         if len(text) > self._max_characters:
             raise TextTooLarge(len(text), self._max_characters)
@@ -107,12 +110,12 @@ class Engine:
     def _in_pieces(self, text: str, hint: str) -> set[Entity]:
         """As `_whole`, in pieces: each answers for what begins in its own part, and for what reaches into it."""
         found = self._in_long_runs(text)
-        deadline = time.monotonic() + self._time_limit
+        deadline = time.monotonic() + self.time_limit
         own = 0
         while own < len(text):
             if time.monotonic() > deadline:
                 raise DetectorFailed(
-                    f"The detection of personal data took more than {self._time_limit:g} s, so nothing may pass."
+                    f"The detection of personal data took more than {self.time_limit:g} s, so nothing may pass."
                 )
             start, end = max(0, own - LEAD), min(len(text), own + self._piece)
             after = len(text) if end == len(text) else end - TAIL
@@ -137,7 +140,7 @@ class Engine:
         }
 
     def _far_end(self, text: str, start: int, end: int, kind: str, hint: str) -> int:
-        """Where an entity ends that reaches the end of its piece: it is looked at again with more and more text after it."""
+        """Where an entity ends that reaches the end of its piece: it is looked at again, with more text after it."""
         room = end - start
         while end < len(text) and room <= self._max_characters:
             room *= 2
@@ -177,7 +180,7 @@ _PLANS: Final = 4_096
 _ESCAPE: Final = r"%[0-9A-Fa-f]{2}|&#|&[A-Za-z]{2,8};|\\[ux\"'/\\bfnrt]|[\[({] ?(?:at|dot|AT|DOT) ?[\])}]"
 _ESCAPE_MARGIN: Final = 160
 _ESCAPES_CLUE: Final = r"%[0-9a-f]{2}|&#|&[a-z]{2,8};|\\[ux\"'/\\bfnrt]|[\[({] ?(?:at|dot) ?[\])}]"
-_OPAQUE_CLUE: Final = r"[a-z0-9+/_-]{16}"
+_OPAQUE_CLUE: Final = r"[a-z0-9+/_-]{16}|[a-z0-9+/_-]{14}="
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +381,7 @@ def _wrapped(choice: Choice, presidio: Any) -> Recognizer:
 def _presidio_find(
     choice: Choice, presidio: Any, patterns: list[tuple[Any, float]]
 ) -> Callable[[str], Iterable[Entity]]:
-    """Pattern, then checksum, as Presidio does it, but without its logging (which quotes the text) and without passing over time-outs."""
+    """Pattern, then checksum, as Presidio does it; but time-outs are errors, and nothing quotes the text in a log."""
     kind = presidio.supported_entities[0]
 
     def find(text: str) -> Iterator[Entity]:
@@ -419,8 +422,9 @@ _BASES: Final = (
 def _presidio_recognizer_classes() -> Iterator[Callable[[Choice], Any]]:
     """Yields what gives the class of a choice, from the modules under Presidio's `predefined_recognizers`.
 
-    Python runs a package's `__init__` before any of its modules, and Presidio's imports spaCy, thinc and a web client. While this context is open the
-    packages stand in `sys.modules` without having been run; afterwards they are taken out again, so whoever imports Presidio elsewhere gets all of it.
+    Python runs a package's `__init__` before any of its modules, and Presidio's imports spaCy, thinc and a web client.
+    While this context is open the packages stand in `sys.modules` without having been run; afterwards they are taken
+    out again, so whoever imports Presidio elsewhere gets all of it.
     """
     logging.getLogger("presidio-analyzer").addHandler(logging.NullHandler())
     before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == _PACKAGE}

@@ -14,7 +14,7 @@ import phonenumbers
 from policies.pii.context import NOTHING, SURE, Context
 from policies.pii.data import Entity
 
-# --- e-mail: every @ is looked at from both sides ----------------------------------------------------------------------
+# --- e-mail: every @ is looked at from both sides --------------------------------------------------------------------
 
 _LOCAL: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%*+_^~-'")
 _LOCAL_LIMIT: Final = 128
@@ -44,7 +44,7 @@ def _local_start(text: str, at: int) -> int:
     return start
 
 
-# --- links --------------------------------------------------------------------------------------------------------------
+# --- links -----------------------------------------------------------------------------------------------------------
 
 _URL: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:https?|ftps?|sftp|wss?)://[^\s<>\"'`{}|\\^\[\]]{2,2048}", re.ASCII | re.IGNORECASE
@@ -57,7 +57,7 @@ def find_url(text: str) -> Iterator[Entity]:
         yield Entity("URL", match.start(), match.start() + len(match[0].rstrip(".,;:!?)*")), 0.6)
 
 
-# --- cards and bank accounts ---------------------------------------------------------------------------------------------
+# --- cards and bank accounts -----------------------------------------------------------------------------------------
 
 _CARD: Final = re.compile(
     r"(?<!\d)(?<!\d[.,])"
@@ -106,7 +106,7 @@ _IBAN_DIGITS: Final = 8
 
 
 def find_iban(text: str) -> Iterator[Entity]:
-    """International bank account numbers, spaced or not. A wrong check digit leaves a weak find, for the word IBAN to lift."""
+    """International bank account numbers, spaced or not. A wrong check digit leaves a find for context to lift."""
     match = _IBAN.search(text)
     while match:
         end = _iban_end(text, match)
@@ -116,7 +116,7 @@ def find_iban(text: str) -> Iterator[Entity]:
 
 
 def _iban_end(text: str, match: re.Match[str]) -> int:
-    """Where the account number ends that begins like this: as many characters as its country has; 0 if there are fewer."""
+    """Where the account number ends: after as many characters as its country has; 0 if there are fewer."""
     left = _IBAN_LENGTHS.get(match[0][:2].upper(), 0)
     if not left:
         return 0
@@ -132,13 +132,14 @@ def _mod97(iban: str) -> bool:
     return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
 
 
-# --- telephone numbers: a cheap pattern finds what may be one, phonenumbers decides ----------------------------------------
+# --- telephone numbers: a cheap pattern finds what may be one, phonenumbers decides ----------------------------------
 
 _INTERNATIONAL: Final = re.compile(
     r"(?<![\w+])(?:\+|(?<!\d[ .\-])00[ ]?)[ ]?\(?[1-9](?:[ .\-/()]{0,3}\d){6,14}(?!\d)", re.ASCII
 )
 _AMERICAN: Final = re.compile(
-    r"(?<![\w.+])(?<!\d[\-/])(?:1[\-. ])?(?:\([2-9]\d{2}\)[\-. ]{0,2}|[2-9]\d{2}[\-. ])[2-9]\d{2}[\-. ]\d{4}(?!\w)(?![\-/]\d)",
+    r"(?<![\w.+])(?<!\d[\-/])(?:1[\-. ])?(?:\([2-9]\d{2}\)[\-. ]{0,2}|[2-9]\d{2}[\-. ])[2-9]\d{2}[\-. ]\d{4}"
+    r"(?!\w)(?![\-/]\d)",
     re.ASCII,
 )
 _TRUNK: Final = re.compile(
@@ -189,7 +190,7 @@ PHONE_CONTEXT: Final = Context.of(
 
 
 def find_phone(text: str) -> Iterator[Entity]:
-    """Telephone numbers: international ones, American and trunk-prefix forms; any other group of 7 to 15 digits is a weak find."""
+    """Telephone numbers: international, American and trunk-prefix forms; other groups of digits need context."""
     for match in _INTERNATIONAL.finditer(text):
         yield from _international(text, match)
     for match in _AMERICAN.finditer(text):
@@ -208,7 +209,7 @@ def find_phone(text: str) -> Iterator[Entity]:
 
 
 def _international(text: str, match: re.Match[str]) -> Iterator[Entity]:
-    """The number without what follows it: groups of digits are taken away from the end until it is a possible number."""
+    """The number without what follows it: groups of digits are taken from its end until it is a possible number."""
     end = match.end()
     while end > match.start() + 6:
         number = _parsed("+" + re.sub(r"\D", "", text[match.start() : end]).removeprefix("00"), None)

@@ -1,4 +1,4 @@
-"""JSON inside of strings: tool arguments, tool results, JSON mode. Changed in place, so that what is not touched stays byte for byte."""
+"""JSON inside of strings (tool arguments, tool results, JSON mode), changed in place: the rest stays byte for byte."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def is_container(text: str) -> bool:
 def rewrite(text: str, string: Callable[[str, bool], str], number: Callable[[str], str | None] | None = None) -> str:
     """JSON text with its strings and long numbers replaced; everything between them is kept.
 
-    `string(value, is key)` gives the new value. `number(as written)` is asked for numbers of nine characters and more, and
-    gives a string to stand for it, or None.
+    `string(value, is key)` gives the new value. `number(as written)` is asked for numbers of nine characters and more,
+    and gives a string to stand for it, or None.
     """
     pieces: list[str] = []
     at = 0

@@ -1,4 +1,4 @@
-"""What the rules do to the entities of one text: which count, which of two that overlap wins, what stands in their place."""
+"""What the rules do to the entities of one text: which count, which of two wins, what stands in their place."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def judge(text: str, found: Iterable[Entity], rules: PiiRules, source: Source, d
 
 
 def _explains(allowed: Entity, other: Entity) -> bool:
-    """Whether what may pass is the better reading of the same text: a bank account number must not mask an allowed card."""
+    """Whether what may pass is the better reading of the same text: an allowed card is no bank account number."""
     return allowed.start <= other.start and allowed.end >= other.end and allowed.score >= other.score
 
 
 def without_overlaps(entities: Iterable[Entity]) -> list[Entity]:
-    """One entity for each group that overlaps: the best one's type, over the whole of the group, so that no part is left."""
+    """One entity for each group that overlaps: of the best one's type, over the whole group, so no part is left."""
     merged: list[Entity] = []
     for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end)):
         if merged and entity.start < merged[-1].end:
@@ -74,7 +74,7 @@ def _merged(one: Entity, other: Entity) -> Entity:
 
 
 def _preference(entity: Entity, one: Entity, other: Entity) -> tuple[bool, float, int, str]:
-    """A structured type that holds the other whole, then the higher score, then the longer; the name makes it certain."""
+    """A structured type that holds the other, then the higher score, then the longer; the name makes it certain."""
     holds = (
         entity.type in _CONTAINERS
         and entity.start <= min(one.start, other.start)

@@ -1,7 +1,7 @@
 """Says in one pass over a text which recognizers are worth showing it to.
 
-Every recognizer names a clue: an expression that stands in every text in which it can find something. Hyperscan looks for all clues at once.
-Where it is not installed, every clue counts as found, and only speed is lost.
+Every recognizer names a clue: an expression that stands in every text in which it can find something. Hyperscan looks
+for all clues at once. Where it is not installed, every clue counts as found, and only speed is lost.
 """
 
 from __future__ import annotations

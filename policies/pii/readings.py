@@ -1,7 +1,8 @@
 """The readings of a text: what it says to somebody who undoes its disguises, with the way back to the original offsets.
 
-A detector sees plain ASCII-like text. Full-width digits, mathematical letters, Cyrillic look-alikes, accents, zero-width characters and typographic
-dashes are folded one to one or dropped; percent, HTML and backslash escapes are decoded; runs of base64 and hex are decoded when text is inside.
+A detector sees plain ASCII-like text. Full-width digits, mathematical letters, Cyrillic look-alikes, accents,
+zero-width characters and typographic dashes are folded one to one or dropped; percent, HTML and backslash escapes are
+decoded; runs of base64 and hex are decoded when text is inside.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ _INVISIBLE_BLOCKS: Final = ((0x0300, 0x0370), (0x1AB0, 0x1B00), (0x20D0, 0x2100)
 
 
 def _plain(character: str) -> str | None:
-    """The ASCII character that a character is a form of, or None: digits of any script, compatibility forms, accented letters."""
+    """The ASCII character that this is a form of, or None: a digit of any script, a wide form, an accented letter."""
     digit = unicodedata.decimal(character, None)
     if digit is not None:
         return str(digit)
@@ -144,7 +145,7 @@ _BACKSLASH: Final = {
     "\\r": "\r",
     "\\t": "\t",
 }
-_RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}|[A-Za-z0-9+/_-]{14,15}={1,2}")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
 
 
@@ -226,7 +227,7 @@ def _utf16(data: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 def opaque_runs(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, decoded text) of each run of base64 or hex, of 16 characters and more, in which readable text is hidden."""
+    """(start, end, decoded text) of each run of base64 or hex, of 16 characters and more, that hides readable text."""
     for match in _RUN.finditer(text):
         for decoded in _decoded_run(match[0]):
             yield match.start(), match.end(), decoded

@@ -1,9 +1,9 @@
 """What is looked for with our own means. Presidio's part is in `choices`.
 
-A recognizer finds one type. Its *clue* is a cheap expression that stands in every text in which it can find something, so
-a text without the clue need not be shown to it. Its *context* words lift a weak find (nine digits) to a sure one (nine
-digits beside "passport"); a recognizer that is `context_only` finds nothing without them.
-To add one: a function from text to entities, a clue, a line in OWN, and its sample in the tests.
+A recognizer finds one type. Its *clue* is a cheap expression that stands in every text in which it can find something,
+so a text without the clue need not be shown to it. Its *context* words lift a weak find (nine digits) to a sure one
+(nine digits beside "passport"); a recognizer that is `context_only` finds nothing without them. To add one: a function
+from text to entities, a clue, a line in OWN, and its sample in the tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine as a service: one object that holds detectors and cache, for the gateway and for `redact` and `restore`."""
+"""The engine as a service: one object that holds detectors and cache, for the gateway, `redact` and `restore`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Pii:
         """`secret` keys the cache of findings; a random one does, as the cache lives no longer than the process."""
         self.engine = Engine(detectors)
         self.cache = Findings(secret=secret.encode() if isinstance(secret, str) else secret)
-        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="pii")
+        self._executor = executor or ThreadPoolExecutor(4, thread_name_prefix="pii")
         self._hash_key = hash_key
 
     async def mask(
@@ -52,9 +52,12 @@ class Pii:
         rules: PiiRules,
         *,
         vault: Vault | None = None,
-        sources: Mapping[int, Source] | None = None,
+        sources: Mapping[int | str, Source] | None = None,
     ) -> Masked:
-        """A request's body that may leave. Raises PiiRefused (Blocked, MediaRefused, TextTooLarge, TooDeep) or DetectorFailed."""
+        """A request's body that may leave.
+
+        Raises PiiRefused (Blocked, MediaRefused, TextTooLarge, TooDeep) or DetectorFailed.
+        """
         vault = vault or self.vault()
         return await mask_request_async(
             body, rules, self.engine, vault, self.cache, sources=sources, executor=self._executor
@@ -66,7 +69,7 @@ class Pii:
         rules: PiiRules,
         *,
         vault: Vault | None = None,
-        sources: Mapping[int, Source] | None = None,
+        sources: Mapping[int | str, Source] | None = None,
     ) -> Masked:
         """As `mask`, at once, for whoever has no event loop."""
         return mask_request(body, rules, self.engine, vault or self.vault(), self.cache, sources=sources)
@@ -80,6 +83,10 @@ class Pii:
         vault = vault or self.vault()
         entities = redact(text, rules, self.engine, vault, self.cache, source=source, direction=Direction.REQUEST)
         return Redacted(replaced(text, entities), tuple(entities), vault)
+
+    def close(self) -> None:
+        """Ends the threads; what they are at is finished by nobody."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def vault(self) -> Vault:
         """An empty vault of a scope of its own."""

@@ -2,8 +2,8 @@
 
 A placeholder that a model repeats comes back as it was written, or with small changes: other case, escaped underscores
 (Markdown), spaces or dashes for underscores inside of brackets, no brackets. All that is restored: it is unmistakable,
-because type and id must both be those of one entry of this vault. Anything else stays as it is, and nothing that was put
-in is looked at again.
+because type and id must both be those of one entry of this vault. Anything else stays as it is, and nothing that was
+put in is looked at again.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def _stem(letters: str) -> str:
 class Restorer:
     """Restores a text that arrives in pieces; what it gives out is the same wherever the text was cut.
 
-    With `json_escape` the text is JSON (tool arguments, JSON mode) and originals are put in as JSON strings are written.
-    `restored` counts what was put back.
+    With `json_escape` the text is JSON (tool arguments, JSON mode) and originals are put in as JSON strings are
+    written. `restored` counts what was put back.
     """
 
     __slots__ = ("_forms", "_held", "_last", "_vault", "json_escape", "restored")
@@ -117,7 +117,7 @@ class Restorer:
         return "".join(pieces)
 
     def _unfinished(self, text: str, at: int, match: re.Match[str] | None) -> int | None:
-        """Where a form begins that the next piece may complete or extend, before or at the given match; None if nowhere."""
+        """Where a form begins that the next piece may complete or extend, up to the given match; None if nowhere."""
         assert self._forms is not None
         stop = match.start() if match else len(text)
         for start in self._forms.start.finditer(text, max(at, len(text) - _LONGEST_FORM), stop):
@@ -140,7 +140,7 @@ _TYPE_WORDS: Final = re.compile(r"[^0-9A-Za-z]+")
 
 
 def restore_text(text: str, vault: Vault, json_escape: bool | None = None) -> str:
-    """A complete text with its originals. Left open, `json_escape` is found out: JSON text stays valid, at every level."""
+    """A complete text with its originals. If `json_escape` is left open, JSON text stays JSON at every level."""
     if not vault or ("_" not in text and "[" not in text):
         return text
     if json_escape is None and _is_json(text):

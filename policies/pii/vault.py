@@ -1,7 +1,8 @@
 """The request's map from placeholder to original.
 
-A placeholder looks like `[EMAIL_ADDRESS_K7Q2M]`: typed, ASCII, without spaces, and unlike anything that a language would inflect. Its five characters are
-a keyed hash of type and value, so the same value has the same placeholder wherever the same scope's secret is used, and no two scopes share one.
+A placeholder looks like `[EMAIL_ADDRESS_K7Q2M]`: typed, ASCII, without spaces, and unlike anything that a language
+would inflect. Its five characters are a keyed hash of type and value, so the same value has the same placeholder
+wherever the same scope's secret is used, and no two scopes share one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _NONCE: Final = 12
 
 
 class Vault:
-    """Placeholders of one scope (a request, a conversation) and their originals. Not for use by several threads at once."""
+    """Placeholders of one scope (a request, a conversation) and their originals. Not thread-safe."""
 
     __slots__ = ("_by_id", "_by_value", "_hash_key", "_reserved", "_secret")
 
@@ -62,7 +63,7 @@ class Vault:
         return entry in self._by_value
 
     def reserve(self, texts: Iterable[str]) -> None:
-        """Keeps every id that could be read in these texts from being given out, so that what the request already said stays what it is."""
+        """Never gives out an id that can be read in these texts: what the request already says stays what it is."""
         for text in texts:
             self._reserved.update(token.upper() for token in ID_TOKEN.findall(text))
 
@@ -106,10 +107,6 @@ class Vault:
         """The types that have placeholders."""
         return frozenset(kind for kind, _ in self._by_id.values())
 
-    @property
-    def ids(self) -> Iterable[str]:
-        return self._by_id.keys()
-
     def seal(self, key: bytes, associated: bytes = b"") -> bytes:
         """The vault encrypted under a 32-byte key (AES-256-GCM), bound to `associated` (the tenant, the purpose)."""
         entries = [[token, kind, value] for token, (kind, value) in self._by_id.items()]
@@ -119,7 +116,7 @@ class Vault:
 
     @classmethod
     def open(cls, sealed: bytes, key: bytes, associated: bytes = b"", *, hash_key: bytes | None = None) -> Vault:
-        """The vault that `seal` encrypted. Raises VaultError for another key, other associated data, or changed bytes."""
+        """The vault that `seal` encrypted. Raises VaultError for another key or purpose, or changed bytes."""
         if sealed[:1] != _FORMAT:
             raise VaultError
         try:

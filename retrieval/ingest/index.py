@@ -33,7 +33,11 @@ _CHUNKS = (_SQL / "insert_chunks.sql").read_text()
 _POSTINGS = (_SQL / "insert_postings.sql").read_text()
 _RECOUNT = (_SQL / "recount_terms.sql").read_text()
 _KNOWN = "select term, chunks from retrieval_termcount where tenant_id = wall.tenant() and term = any(%s)"
-_DELETE = "delete from retrieval_chunk where tenant_id = wall.tenant() and document_id = %s"
+_DELETE = (
+    "delete from retrieval_posting where tenant_id = wall.tenant() and document_id = %s",
+    "delete from retrieval_chunktext where tenant_id = wall.tenant() and document_id = %s",
+    "delete from retrieval_chunk where tenant_id = wall.tenant() and document_id = %s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,11 @@ def lock() -> None:
 
 
 def remove(document: UUID) -> None:
-    """Takes a document out of the index; texts and postings go with their chunks. Call `lock` before."""
+    """Takes a document's chunks, texts and postings out of the index. Call `lock` before."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, {"document": document})
-        cursor.execute(_DELETE, [document])
+        for statement in _DELETE:
+            cursor.execute(statement, [document])
 
 
 def write(document: UUID, version: int, access: int, chunks: Sequence[Indexed]) -> None:
@@ -110,7 +115,7 @@ def _postings(
         for slot, weight in _telling(chunk.terms, known)
     ]
     ids, terms, weights = zip(*rows, strict=True) if rows else ((), (), ())
-    return {"access": access, "chunks": list(ids), "terms": list(terms), "weights": list(weights)}
+    return {"document": document, "access": access, "chunks": list(ids), "terms": list(terms), "weights": list(weights)}
 
 
 def _telling(terms: list[Term], known: dict[int, int]) -> list[tuple[int, float]]:

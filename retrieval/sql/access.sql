@@ -39,10 +39,8 @@ begin
     update retrieval_original o set departments = new.departments, classification = new.classification
     where o.tenant_id = new.tenant_id and o.document_id = new.id
       and (new.indexed_version is not distinct from old.indexed_version or o.version <= new.indexed_version);
-    update retrieval_posting p set access_id = new.access_id
-    from retrieval_chunk c
-    where c.tenant_id = new.tenant_id and c.document_id = new.id
-      and p.tenant_id = new.tenant_id and p.chunk_id = c.id and p.access_id <> new.access_id;
+    update retrieval_posting set access_id = new.access_id
+    where tenant_id = new.tenant_id and document_id = new.id and access_id <> new.access_id;
     update retrieval_chunktext set access_id = new.access_id
     where tenant_id = new.tenant_id and document_id = new.id and access_id <> new.access_id;
     update retrieval_chunk set access_id = new.access_id

@@ -3,7 +3,8 @@
 create extension if not exists vector;
 
 -- One narrow row a chunk. Partitioned by tenant from the start: tenants share the default part, which is searched
--- exactly by tenant; a large one moves to a part of its own with an approximate index.
+-- exactly by tenant; a large one moves to a part of its own with an approximate index. Texts and postings refer to the
+-- document and not to the chunk, so that rows can move between parts.
 create table retrieval_chunk (
     tenant_id uuid not null default nullif(current_setting('app.tenant', true), '')::uuid,
     id uuid not null,
@@ -35,7 +36,6 @@ create table retrieval_chunktext (
     starts integer not null check (starts >= 0),
     ends integer not null check (ends >= starts),
     primary key (tenant_id, id),
-    foreign key (tenant_id, id) references retrieval_chunk (tenant_id, id) on delete cascade,
     foreign key (tenant_id, document_id) references retrieval_document (tenant_id, id) on delete cascade,
     foreign key (tenant_id, access_id) references retrieval_access (tenant_id, id) deferrable initially deferred
 );
@@ -48,13 +48,14 @@ create index retrieval_chunktext_access on retrieval_chunktext (tenant_id, acces
 create table retrieval_posting (
     tenant_id uuid not null default nullif(current_setting('app.tenant', true), '')::uuid,
     chunk_id uuid not null,
+    document_id uuid not null,
     term integer not null,
-    weight real not null,
     access_id integer not null,
-    foreign key (tenant_id, chunk_id) references retrieval_chunk (tenant_id, id) on delete cascade
+    weight real not null,
+    foreign key (tenant_id, document_id) references retrieval_document (tenant_id, id) on delete cascade
 ) with (autovacuum_vacuum_insert_scale_factor = 0.05);  -- index-only scans live on a fresh visibility map
 create index retrieval_posting_term on retrieval_posting (tenant_id, term, weight desc) include (chunk_id, access_id);
-create index retrieval_posting_chunk on retrieval_posting (tenant_id, chunk_id);
+create index retrieval_posting_document on retrieval_posting (tenant_id, document_id);
 
 -- In how many chunks of the tenant a term occurs; term 0 counts the chunks.
 create table retrieval_termcount (

@@ -35,7 +35,7 @@ class TextFilter(ParameterFilter):
 
     template = "console/filter_text.html"
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         yield {"selected": bool(self.value()), "value": self.value() or "", "name": self.parameter_name}
 
 
@@ -51,7 +51,7 @@ class ChoiceFilter(ParameterFilter):
     def offered(self, request: HttpRequest) -> list[tuple[str, str]]:
         return self.choices_shown
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         for value, text in [("", "All"), *((value, text) for value, text in self.lookup_choices if value)]:
             yield {
                 "selected": value == (self.value() or ""),
@@ -59,6 +59,9 @@ class ChoiceFilter(ParameterFilter):
                 "display": text,
                 "name": self.parameter_name,
             }
+
+
+PERIOD = ("since", "until")
 
 
 class DatesFilter(admin.ListFilter):
@@ -70,7 +73,7 @@ class DatesFilter(admin.ListFilter):
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        given = {name: (params.pop(name, None) or [""])[-1] for name in self.expected_parameters()}
+        given = {name: (params.pop(name, None) or [""])[-1] for name in PERIOD}
         self.used_parameters = {name: value for name, value in given.items() if value}
         self.since: date | None = read_day(given["since"])
         self.until: date | None = read_day(given["until"])
@@ -78,10 +81,10 @@ class DatesFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
-        return ["since", "until"]
+    def expected_parameters(self) -> list[str | None]:
+        return [*PERIOD]
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         yield {"selected": bool(self.since or self.until), "since": self.since, "until": self.until}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

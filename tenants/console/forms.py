@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django import forms
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -66,6 +67,11 @@ def step(label: str, **options: Any) -> forms.TypedChoiceField:
     return forms.TypedChoiceField(label=label, widget=UnfoldAdminSelectWidget, coerce=int, **options)
 
 
+def one_of(label: str, rows: QuerySet[Any], **options: Any) -> forms.ModelChoiceField[Any]:
+    """A reference to one of the rows that the open tenant has when the form is shown."""
+    return forms.ModelChoiceField(rows, label=label, widget=UnfoldAdminSelectWidget, empty_label="Choose…", **options)
+
+
 def several(label: str, **options: Any) -> forms.MultipleChoiceField:
     widget = UnfoldAdminCheckboxSelectMultipleWidget()
     return forms.MultipleChoiceField(label=label, widget=widget, required=False, **options)
@@ -96,7 +102,7 @@ def reason() -> forms.CharField:
     )
 
 
-class DepartmentField(forms.ModelChoiceField):
+class DepartmentField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """One of the open tenant's departments."""
 
     def __init__(self, label: str, **options: Any) -> None:
@@ -105,7 +111,7 @@ class DepartmentField(forms.ModelChoiceField):
         )
 
 
-class DepartmentsField(forms.ModelMultipleChoiceField):
+class DepartmentsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Some of the open tenant's departments, as boxes to tick."""
 
     def __init__(self, label: str, **options: Any) -> None:
@@ -128,7 +134,7 @@ def form_page(
 ) -> HttpResponse:
     """A form with its own button. `more` may hold lead, warnings, danger, original, and the address to go back to."""
     back = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
-    context: Mapping[str, Any] = {
+    context: dict[str, Any] = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
         "title": title,

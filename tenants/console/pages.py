@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -72,6 +73,8 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     rights: ClassVar[str] = ""
     deletable: ClassVar[bool] = False
     addable: ClassVar[bool] = True
+    #: Errors of the app's services whose message is for people.
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
     #: The page's name; without one, the objects' name in the plural.
     heading: ClassVar[str] = ""
     #: What an empty list says: a heading, and the next step.
@@ -89,6 +92,10 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     #: The text of the list's button.
     add_text: ClassVar[str] = "Add"
 
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        found: models.QuerySet[Any] = super().get_queryset(request)
+        return found
+
     def may(self, request: HttpRequest, verb: str) -> bool:
         """Whether the person's role has `<rights>.<verb>` in the open tenant."""
         member = member_of(request)
@@ -103,16 +110,16 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "view")
 
-    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.may(request, "view")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.addable and self.may(request, "change")
 
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.may(request, "change") and self.is_own(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.deletable and self.has_change_permission(request, obj)
 
     def heading_of(self, request: HttpRequest) -> str:
@@ -136,7 +143,7 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
         page: HttpResponse = super().render_change_form(request, context, *rest, **more)
         return page
 
-    def is_own(self, request: HttpRequest, obj: models.Model | None) -> bool:
+    def is_own(self, request: HttpRequest, obj: Any) -> bool:
         """Whether an object belongs to the open tenant: the platform's shared ones are read, not changed."""
         return obj is None or getattr(obj, "tenant_id", None) == self.member(request).tenant.pk
 
@@ -176,9 +183,14 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
         found = self.get_object(request, unquote(object_id))
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        extra = {"consequences": list(self.consequences(found)), **(extra_context or {})}
+        extra = {"consequences": list(self.consequences(found)), "title": f"Remove {found}?", **(extra_context or {})}
         state_reason(request.POST.get("reason", ""))
-        page: HttpResponse = super().delete_view(request, object_id, extra)
+        try:
+            with transaction.atomic():
+                page: HttpResponse = super().delete_view(request, object_id, extra)
+        except self.refusals as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         return page
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
@@ -208,10 +220,10 @@ class ReadOnlyAdmin(TenantAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

@@ -1,6 +1,6 @@
-"""A worker process that spends one budget as fast as it can, with random costs: hammer.py URL TENANT BUDGET LIMIT SECONDS.
+"""A worker process that spends one budget as fast as it can, with random costs.
 
-Prints nothing that matters; what it did stands in the database.
+hammer.py URL TENANT BUDGET LIMIT SECONDS; what it did stands in the database.
 """
 
 from __future__ import annotations

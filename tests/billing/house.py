@@ -39,7 +39,7 @@ class Servers:
         """A statement of the owner, who sees all tenants."""
         with psycopg.connect(self.owner, autocommit=True) as connection:
             cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if cursor.description is not None else []
 
 
 def at(url: str, **changed: str) -> str:

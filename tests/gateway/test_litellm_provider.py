@@ -23,7 +23,7 @@ from gateway.providers.litellm_provider import LiteLLMProvider
 from gateway.streaming import StreamRewriter
 from tests.gateway.fakes import HANG_UP, STREAM_END, STREAM_HEAD, Names, Seen, Vendor, always, framed, http, target
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")]
 
 ASK: dict[str, Any] = {
     "model": "our-model",

@@ -115,11 +115,14 @@ Way = Callable[[Router, Deployments], Any]
         (UpstreamDisconnected("reset"), ["a", "a", "b"]),
     ],
 )
-async def test_another_deployment_answers(router: Router, way: Way, error: GatewayError, asked: list[str]) -> None:
+async def test_another_deployment_answers(
+    router: Router, way: Way, error: GatewayError, asked: list[str], no_pauses: list[float]
+) -> None:
     found = Deployments(a=[error], b=[None])
     assert (await way(router, found)).startswith("answer of b")
     assert found.asked == asked
     assert found.failures == [("a", error.code)] * (len(asked) - 1)
+    assert len(no_pauses) == len(asked) - 2
 
 
 @WAYS
@@ -288,6 +291,15 @@ async def test_a_refused_credential_opens_the_breaker_at_once(router: Router) ->
     await plain(router, found)
     await plain(router, found)
     assert found.asked == ["a", "b", "b"]
+
+
+async def test_a_probe_that_fails_opens_it_again(router: Router, clock: Clock) -> None:
+    found = Deployments(a=[UpstreamUnauthorized("401"), UpstreamError("500")], b=[None])
+    await plain(router, found)
+    clock.now += routing.PROBE_AFTER_S
+    await plain(router, found)
+    await plain(router, found)
+    assert found.asked == ["a", "b", "a", "b", "b"]
 
 
 async def test_a_client_that_hangs_up_says_nothing_about_the_deployment(router: Router) -> None:

@@ -149,10 +149,25 @@ def test_content_stays_json_in_json_mode() -> None:
     assert json.loads(text_of(out)) == {"name": "Bob\nBolt"}
 
 
+@pytest.mark.parametrize(
+    "pieces", [('{"name": "', "[B]", '"}'), ("\n ", "{", '"name": "[B]"}'), ("", ' {"name": "[B]"}')]
+)
+def test_content_that_begins_as_json_stays_json(pieces: tuple[str, ...]) -> None:
+    found = rewriter()
+    out = run(found, events(contents(*pieces)))
+    assert json.loads(text_of(out)) == {"name": "Bob\nBolt"}
+    assert found.restored() == text_of(out)
+
+
 @pytest.mark.parametrize("field", ["refusal", "reasoning_content", "x_thoughts"])
 def test_every_text_of_a_delta_is_restored(field: str) -> None:
     out = run(rewriter(), events([{field: "I know ["}, {field: "A]"}, {field: " ["}]))
     assert text_of(out, field=field) == 'I know Alice "Al" Roe ['
+
+
+def test_a_field_beside_the_text_is_restored_as_well() -> None:
+    deltas = [*contents("a", "b"), {"content": "c", "x_thoughts": "of [A]"}]
+    assert text_of(run(rewriter(), events(deltas)), field="x_thoughts") == 'of Alice "Al" Roe'
 
 
 def test_texts_deep_in_a_delta_are_restored() -> None:
@@ -171,7 +186,7 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=10)
 
 @given(PIECES, CUTS)
 def test_the_text_is_the_same_however_it_is_cut(pieces: list[str], cuts: list[int]) -> None:
-    whole = Names()
+    whole = Names("".join(pieces).lstrip()[:1] == "{")
     expected = whole.feed("".join(pieces)) + whole.flush()
     stream = b"".join(events(contents(*pieces), usage=USAGE))
     out = run(rewriter(), regrouped(stream, cuts))
@@ -198,6 +213,7 @@ def test_the_real_restorer_gives_the_same_at_every_cut(splits: list[int], cuts: 
     vault = Vault(b"0" * 32)
     names = [vault.placeholder("PERSON", 'Mary "M" Roe'), vault.placeholder("EMAIL_ADDRESS", "mary@roe.example")]
     text = f'{{"to": "{names[0]} at {names[1]}", "again": "{names[1].lower()} \\n 😀 [1] Person"}}' * 2
+    text = text if as_json else "Dear " + text
     edges = [0, *sorted(at % len(text) for at in splits), len(text)]
     pieces = [text[a:b] for a, b in pairwise(edges)]
     deltas = [tool_call(0, piece) for piece in pieces] if as_json else contents(*pieces)
@@ -241,6 +257,13 @@ def test_a_finish_that_is_not_the_last_is_sent_when_more_comes() -> None:
     more = found.feed(b"".join(events(contents("one"), index=1)))
     assert b'"finish_reason":"stop"' in more
     assert text_of(early + more + found.end(), 1) == "one"
+
+
+def test_a_held_finish_goes_before_what_follows_it() -> None:
+    found = rewriter(None)
+    found.feed(b"".join(events(contents("a", "b"))[:3]))
+    assert found.feed(events([], index=1)[0]) == b""
+    assert b'"finish_reason":"stop"' in found.feed(events(contents("c"))[1])
 
 
 def test_usage_is_sent_only_to_those_who_asked() -> None:

@@ -81,6 +81,7 @@ def test_messages_count_their_text_names_and_tools() -> None:
     tools = {**plain, "tools": [{"type": "function", "function": {"name": "book", "description": "Books a room"}}]}
     assert count_text("hello there") < count_messages(plain) < count_messages(tools)
     assert count_messages({}) < count_messages(plain)
+    assert count_input(tools) == count_messages(tools)
     assert count_input({"input": ["hello", "there"]}) == count_text("hello") + count_text("there")
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from retrieval import tasks
 from retrieval.errors import Conflict, DocumentNotFound, InvalidUpload, TooLarge
@@ -262,6 +263,29 @@ def test_what_another_attempt_may_cure_is_tried_five_times(garden, sent, monkeyp
     pipeline.process(tenant, item)
     with scope(garden.admin):
         assert Document.objects.get().error == "The document could not be finished after several attempts."
+
+
+def test_a_broker_that_is_away_costs_no_document(garden, monkeypatch):
+    def gone(*_):
+        raise BrokerUnavailable("no broker")
+
+    monkeypatch.setattr(tasks.ingest, "delay", gone)
+    with scope(garden.admin):
+        job = submit(upload()).job
+    with scope(garden.admin):
+        assert job_report(job.pk)["state"] == "queued"
+
+
+def test_a_worker_does_its_items_and_asks_for_those_again_that_met_a_passing_fault(garden, sent, monkeypatch):
+    with scope(garden.admin):
+        many = submit_many([upload(external_id="a"), upload(BEES, external_id="b")])
+    [(tenant, items)] = sent
+    again = []
+    monkeypatch.setattr(tasks.ingest, "retry", lambda args, countdown: again.append(args) or RuntimeError("again"))
+    monkeypatch.setattr(pipeline, "process", lambda tenant, item: away() if item == items[0] else None)
+    with pytest.raises(RuntimeError, match="again"):
+        tasks.ingest(str(tenant), [str(item) for item in items])
+    assert (many.accepted, again) == (2, [[str(tenant), [str(items[0])]]])
 
 
 def test_housekeeping_hands_out_what_was_lost_once_and_removes_what_expired(garden, monkeypatch):

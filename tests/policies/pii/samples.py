@@ -21,7 +21,7 @@ BARE = {
     "PHONE_NUMBER": "The answer is {} and no other.",
     "US_SSN": "The answer is {} and no other.",
 }
-NAMES = "siobhan mateusz ngozi thibault yevgenia ricarda oluwaseun gwendolyn".split()
+NAMES = ("siobhan", "mateusz", "ngozi", "thibault", "yevgenia", "ricarda", "oluwaseun", "gwendolyn")
 AREAS = ("212", "415", "617", "312", "305")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -92,10 +94,11 @@ FINDS = [
     ("SECRET", "use {} now", "sk-ch-abcd1234efgh5678-ijkl"),
     ("SECRET", "use {}", "AKIAIOSFODNN7EXAMPLE"),
     ("SECRET", "use {}", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
-    ("SECRET", "use {}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"),
+    ("SECRET", "use {}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THs"),
     ("SECRET", "use {}", "postgres://alice:hunter2@db.acme.example:5432/books"),
     ("SECRET", "password = '{}'", "hunter2!"),
     ("SECRET", "The password is {}.", "correct7horse"),
+    ("SECRET", '{{"db_password": "{}"}}', "opensesame"),
     ("SECRET", "Authorization: Bearer {}", "abcdefghijklmnop1234567890"),
     ("SECRET", "key:\n{}\n", "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"),
 ]  # fmt: skip
@@ -185,7 +188,7 @@ def test_a_fields_name_is_context():
     assert hint_words("customerSsn.old_value") == "customer ssn old value"
 
 
-# --- the prefilter -----------------------------------------------------------------------------------------------------
+# --- the prefilter ---------------------------------------------------------------------------------------------------
 
 
 def presidio_patterns() -> list[tuple[Choice, str]]:
@@ -275,7 +278,7 @@ def test_a_clue_that_is_wrong_would_be_noticed():
     ).detect(text)
 
 
-# --- long texts ---------------------------------------------------------------------------------------------------------
+# --- long texts ------------------------------------------------------------------------------------------------------
 
 
 def long_text(chance: random.Random, size: int) -> str:
@@ -357,7 +360,7 @@ def test_a_long_text_of_one_kind_takes_no_more_time_than_its_length_asks():
         ENGINE.detect(pattern * 50_000)
 
 
-# --- bad days ------------------------------------------------------------------------------------------------------------
+# --- bad days --------------------------------------------------------------------------------------------------------
 
 
 class Broken:
@@ -406,8 +409,8 @@ def test_half_a_surrogate_pair_breaks_nothing():
 
 
 def test_importing_the_engine_loads_no_language_model():
-    import subprocess
-    import sys
-
-    code = "import sys; from policies.pii.engine import Engine; Engine(); sys.exit('spacy' in sys.modules or 'presidio_analyzer' in sys.modules)"
+    code = (
+        "import sys; from policies.pii.engine import Engine; Engine();"
+        "sys.exit('spacy' in sys.modules or 'presidio_analyzer' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

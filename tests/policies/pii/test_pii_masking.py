@@ -94,7 +94,7 @@ def places(text: str) -> dict[str, dict]:
         "input": {"input": text},
         "input list": {"input": [text, "go on"]},
         "instructions": {"instructions": text, "input": "go on"},
-        "tool result parts": user([{"type": "tool_result", "tool_use_id": "x", "content": [{"type": "text", "text": text}]}]),
+        "tool result parts": user([{"type": "tool_result", "content": [{"type": "text", "text": text}]}]),
         "JSON in JSON in JSON": user(json.dumps({"a": json.dumps({"b": json.dumps([text])})})),
     }  # fmt: skip
 
@@ -308,8 +308,16 @@ def test_the_source_of_a_text_is_the_role_of_its_message():
     [
         ("system", {"system", "developer", "tool description", "tool schema", "response schema", "instructions"}),
         ("assistant", {"assistant", "tool arguments"}),
-        ("user", {"user", "content parts", "message name", "unknown field in a message", "unknown part", "input", "input list", "JSON in JSON in JSON"}),
-        ("other", {"metadata", "metadata key", "user field", "stop", "prediction", "unknown field", "logit_bias", "unknown top key"}),
+        (
+            "user",
+            {"user", "content parts", "message name", "unknown field in a message", "unknown part"}
+            | {"input", "input list", "JSON in JSON in JSON"},
+        ),
+        (
+            "other",
+            {"metadata", "metadata key", "user field", "stop", "prediction"}
+            | {"unknown field", "logit_bias", "unknown top key"},
+        ),
     ],
 )  # fmt: skip
 def test_each_place_has_its_source(source, expected):
@@ -356,6 +364,17 @@ def test_an_allowed_picture_passes_and_what_is_written_beside_it_is_masked():
     parts = content(masked)
     assert parts[0]["image_url"]["url"] == PICTURE
     assert parts[0]["image_url"]["x_note"] == parts[1]["text"] == masked.vault.placeholder("EMAIL_ADDRESS", EMAIL)
+
+
+def test_an_allowed_part_is_no_way_around_the_mask():
+    rules = PiiRules.parse({"media": ["image", "audio"]})
+    for part in (
+        {"type": "image_url", "image_url": {"url": f"data:text/plain,{EMAIL}"}},
+        {"type": "image_url", "image_url": {"url": f"{PICTURE}{EMAIL}"}},
+        {"type": "image_url", "image_url": {EMAIL: 1}},
+        {"type": "input_audio", "input_audio": {"data": EMAIL}},
+    ):
+        assert EMAIL not in json.dumps(mask(user([part]), rules).body)
 
 
 def test_a_link_to_an_allowed_picture_passes_unless_somebody_stands_in_it():
@@ -406,6 +425,11 @@ class Broken:
 def test_nothing_passes_when_a_detector_fails():
     with pytest.raises(DetectorFailed):
         mask(user("Hello there"), engine=Engine([Broken()]))
+
+
+def test_a_request_that_takes_too_long_fails():
+    with pytest.raises(DetectorFailed, match="too long"):
+        mask(user("Hello there"), engine=Engine(time_limit=-1.0))
 
 
 def test_half_a_surrogate_pair_passes_through():

@@ -1,0 +1,1 @@
+"""What all views of the management plane share: who calls, in which scope, with which right, and how errors look."""

@@ -1,0 +1,144 @@
+"""Tenants, departments, people and keys on the outside."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from rest_framework import serializers
+
+from .api.fields import Clearance, Reference, Strict
+from .keys import PREFIX
+from .models import ApiKey, ApiKeyDepartment, Department, Membership, Tenant, User
+from .roles import Role, rights_of
+
+
+class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
+    owner_key = serializers.CharField(read_only=True, required=False, help_text="Shown once, at creation.")
+
+    class Meta:
+        model = Tenant
+        fields = ("id", "slug", "name", "rpm", "tpm", "created_at", "owner_key")
+        read_only_fields = ("id", "created_at")
+
+
+class DepartmentSerializer(Strict, serializers.ModelSerializer[Department]):
+    class Meta:
+        model = Department
+        fields = ("id", "slug", "name")
+        read_only_fields = ("id",)
+
+
+class UserSerializer(Strict, serializers.ModelSerializer[User]):
+    email = serializers.EmailField()
+    name = serializers.CharField(max_length=200, required=False, default="")
+
+    class Meta:
+        model = User
+        fields = ("id", "email", "name", "is_active", "created_at")
+        read_only_fields = ("id", "is_active", "created_at")
+
+
+class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
+    user = Reference(User, by="email")
+    role = serializers.ChoiceField(choices=Role.choices)
+    clearance = Clearance(default=1)
+    departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
+
+    class Meta:
+        model = Membership
+        fields = ("id", "user", "role", "departments", "clearance", "created_at")
+        read_only_fields = ("id", "created_at")
+
+    def to_representation(self, instance: Membership) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "user": str(instance.user_id),
+            "email": instance.user.email,
+            "name": instance.user.name,
+            "role": instance.role,
+            "clearance": Clearance().to_representation(instance.clearance),
+            "departments": [department.slug for department in instance.departments.all()],
+            "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
+
+
+class LimitsSerializer(Strict):
+    rpm = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    tpm = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+
+
+class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
+    """`key` is shown once, at creation and rotation."""
+
+    department = Reference(Department, by="slug", required=False, allow_null=True)
+    departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.DEVELOPER)
+    clearance = Clearance(default=1)
+    scopes = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    models = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True, source="model_names")
+    limits = LimitsSerializer(required=False, allow_null=True)
+    ip_allow = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "id",
+            "name",
+            "department",
+            "departments",
+            "role",
+            "clearance",
+            "scopes",
+            "models",
+            "limits",
+            "ip_allow",
+            "expires_at",
+        )
+        read_only_fields = ("id",)
+
+    def validate_ip_allow(self, value: list[str] | None) -> list[str] | None:
+        for network in value or ():
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise serializers.ValidationError(f"{network!r} is no network address.") from None
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        role = attrs.get("role") or (self.instance.role if self.instance else Role.DEVELOPER)
+        unknown = sorted(set(attrs.get("scopes") or ()) - rights_of(role))
+        if unknown:
+            raise serializers.ValidationError({"scopes": f"{unknown[0]!r} is no right of the role {role}."})
+        return attrs
+
+    def to_representation(self, instance: ApiKey) -> dict[str, Any]:
+        moment = serializers.DateTimeField().to_representation
+        return {
+            "id": str(instance.pk),
+            "name": instance.name,
+            "prefix": PREFIX + instance.public_id,
+            "department": instance.department.slug if instance.department else None,
+            "departments": [row.department.slug for row in self._further(instance)],
+            "user": str(instance.user_id) if instance.user_id else None,
+            "role": instance.role,
+            "clearance": Clearance().to_representation(instance.clearance),
+            "scopes": instance.scopes,
+            "models": instance.model_names,
+            "limits": {"rpm": instance.rpm, "tpm": instance.tpm},
+            "ip_allow": instance.ip_allow,
+            "expires_at": moment(instance.expires_at) if instance.expires_at else None,
+            "revoked_at": moment(instance.revoked_at) if instance.revoked_at else None,
+            "created_at": moment(instance.created_at),
+        }
+
+    def _further(self, instance: ApiKey) -> list[ApiKeyDepartment]:
+        rows: dict[Any, list[ApiKeyDepartment]] | None = self.context.get("further")
+        if rows is None:
+            return list(ApiKeyDepartment.objects.filter(key=instance).select_related("department"))
+        return rows.get(instance.pk, [])
+
+
+class RotationSerializer(Strict):
+    grace_seconds = serializers.IntegerField(min_value=0, max_value=30 * 86_400, default=0)

@@ -1,0 +1,11 @@
+from . import views
+from .api.routes import router
+
+routes = router()
+routes.register("tenants", views.TenantView)
+routes.register("departments", views.DepartmentView)
+routes.register("users", views.UserView)
+routes.register("memberships", views.MembershipView)
+routes.register("api-keys", views.ApiKeyView)
+
+urlpatterns = routes.urls
