@@ -20,7 +20,7 @@ from .prices import (
     worst_case,
 )
 from .reports import budget_states, usage
-from .tasks import sweep
+from .sweeper import sweep
 
 __all__ = [
     "OUTCOMES",

@@ -39,6 +39,7 @@ class Environment:
         self.folder = checkout / ".venv"
         self.python = self.folder / "bin" / "python"
         self._stamp = self.folder / ".installed.json"
+        self._lock = self.folder / ".installing"  # not `.lock`, which is uv's
 
     def bring_up_to_date(self, purpose: str) -> None:
         """Installs what is missing; costs a few file reads when nothing is."""
@@ -66,7 +67,7 @@ class Environment:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         self.folder.mkdir(exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
+        with (self.folder / ".customhouse-lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -75,14 +76,14 @@ class Environment:
             self._make()
         print("Installing packages; a first start takes a minute or two.", flush=True)
         uv = self._pip("install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS / _UV))
-        configured = for_uv(self._pip_configuration(), os.environ)
+        configuration = self._pip_configuration() if uv else ""
         for name, bare in lists:
-            self._install_list(name, bare, configured if uv else None)
+            self._install_list(name, bare, configuration if uv else None)
             self._note(name)
 
     def _make(self) -> None:
         for entry in self.folder.iterdir():
-            if entry.name != ".lock":
+            if entry.name != ".customhouse-lock":
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         made = subprocess.run([sys.executable, "-m", "venv", str(self.folder)], check=False)
         if made.returncode != 0 or not _works(self.python):
@@ -91,11 +92,12 @@ class Environment:
                 "on Debian and Ubuntu install the package python3-venv (or python3.11-venv)."
             )
 
-    def _install_list(self, name: str, bare: bool, uv: Mapping[str, str] | None) -> None:
+    def _install_list(self, name: str, bare: bool, configuration: str | None) -> None:
         options = ["--quiet", "--require-hashes", *(["--no-deps"] if bare else []), "-r", str(REQUIREMENTS / name)]
-        if uv is not None:
-            arguments = [str(self.python), "-m", "uv", "pip", "install", "--python", str(self.python), *options]
-            if subprocess.run(arguments, cwd=self.checkout, env=uv, check=False).returncode == 0:
+        if configuration is not None:
+            environment, more = for_uv(configuration, os.environ)
+            arguments = [str(self.python), "-m", "uv", "pip", "install", "--python", str(self.python), *more, *options]
+            if subprocess.run(arguments, cwd=self.checkout, env=environment, check=False).returncode == 0:
                 return
             print("uv could not install them; trying pip, which takes longer.", flush=True)
         if not self._pip("install", *options):
@@ -119,8 +121,8 @@ class Environment:
         fresh.replace(self._stamp)
 
 
-def for_uv(configuration: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv that says what `pip config list` says. What is set for uv already stays."""
+def for_uv(configuration: str, environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Environment and options for uv that say what `pip config list` says. What is set for uv already stays."""
     found = _read(configuration)
     several = {name: found[name].split() for name in ("extra-index-url", "find-links", "trusted-host") if name in found}
     said = {
@@ -128,7 +130,6 @@ def for_uv(configuration: str, environment: Mapping[str, str]) -> dict[str, str]
         "UV_INDEX": " ".join(several.get("extra-index-url", [])),
         "UV_FIND_LINKS": ",".join(several.get("find-links", [])),
         "UV_INSECURE_HOST": " ".join(several.get("trusted-host", [])),
-        "UV_NO_INDEX": "1" if found.get("no-index", "").lower() in ("1", "true", "yes", "on") else None,
         "UV_HTTP_TIMEOUT": found.get("timeout") or found.get("default-timeout"),
         "SSL_CERT_FILE": found.get("cert"),
         "SSL_CLIENT_CERT": found.get("client-cert"),
@@ -136,7 +137,8 @@ def for_uv(configuration: str, environment: Mapping[str, str]) -> dict[str, str]
         # pip takes a package from any index that has it; with every file pinned by its hash that is safe.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
     }
-    return {name: value for name, value in said.items() if value} | dict(environment)
+    options = ["--no-index"] if found.get("no-index", "").lower() in ("1", "true", "yes", "on") else []
+    return {name: value for name, value in said.items() if value} | dict(environment), options
 
 
 def _read(configuration: str) -> dict[str, str]:
