@@ -290,7 +290,7 @@ class BudgetPage(TenantAdmin):
 
     @admin.display(description="spent")
     def spent(self, budget: Any) -> SafeString:
-        over = budget.state.overrun if budget.state else 0
+        over = budget.state.overrun if budget.state else Decimal(0)
         told = cells.money(spent(budget))
         return cells.words(told, f"and {cells.dollars(over)} beyond a reservation") if over else told
 

@@ -40,6 +40,7 @@ PATIENCE_SECONDS = 0.25  #: a call's wait for what other workers may return
 ASK_AGAIN_SECONDS = 1.0  #: between two requests to the others
 SHORT_SECONDS = 0.25  #: for which a window without room is not asked again
 STATEMENT_SECONDS = 2.0
+FAILED_SECONDS = 0.5  #: for which the database counts as gone after a statement failed
 CALLS_AHEAD = 8  #: worst cases that the first slice holds
 _BUDGETS = (Path(__file__).parent / "sql" / "budgets.sql").read_text()
 _SYSTEM = {"type": "system", "id": "", "name": "gateway"}
@@ -91,7 +92,7 @@ class Leases:
         self._slices: dict[UUID, Slice] = {}
         self._ended: list[Slice] = []
         self._oldest: Callable[[], float | None] = lambda: None
-        self._registered, self._sure_until = False, -inf
+        self._registered, self._sure_until, self._failed_at = False, -inf, -inf
         self._beating = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -243,6 +244,7 @@ class Leases:
             now = time.monotonic()
             if now < held.short_until and held.room < least - held.free:
                 return
+            self._spare_the_wait()
             held.returned.clear()
             brought = await self._top_up(held, amount, least)
             if held.free >= amount:
@@ -335,6 +337,7 @@ class Leases:
         """Before relying on leases after a silence: asks once, however many calls wait."""
         async with self._beating:
             if time.monotonic() > self._sure_until:
+                self._spare_the_wait()
                 await self._beat()
 
     async def _beat(self) -> None:
@@ -378,10 +381,16 @@ class Leases:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _spare_the_wait(self) -> None:
+        """Calls that queued behind one which found no database do not each wait for it again."""
+        if time.monotonic() - self._failed_at < FAILED_SECONDS:
+            raise LedgerUnavailable
+
     @asynccontextmanager
     async def _scope(self, tenant: UUID) -> AsyncIterator[Connection]:
         try:
             async with asyncio.timeout(STATEMENT_SECONDS), scoped(self._pool, Scope(tenant, actor=_SYSTEM)) as found:
                 yield found
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as error:
+            self._failed_at = time.monotonic()
             raise LedgerUnavailable from error

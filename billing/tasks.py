@@ -7,7 +7,6 @@ from celery import shared_task
 from .sweeper import sweep
 
 #: what Celery's beat runs, and how often in seconds
-BEAT = {"billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}}}
 
 
 @shared_task(name="billing.sweep")  # type: ignore[untyped-decorator]

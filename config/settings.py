@@ -165,6 +165,12 @@ CELERY = {
     "broker_connection_retry_on_startup": True,
     "broker_transport_options": {"visibility_timeout": 3600},
     "timezone": "UTC",
+    # What runs by itself; a run that nobody took in time is not made up for.
+    "beat_schedule": {
+        "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
+        "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
+    },
 }
 
 # The data plane

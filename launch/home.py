@@ -27,7 +27,7 @@ class Home:
     @classmethod
     def at(cls, path: Path) -> Home:
         """Makes the directory if need be (private) and checks that it can be written."""
-        home = cls(path.expanduser().absolute())
+        home = cls(path.expanduser().resolve())
         try:
             home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             home.logs.mkdir(mode=0o700, exist_ok=True)

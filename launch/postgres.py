@@ -14,6 +14,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -85,8 +86,7 @@ class Postgres:
         return self._child
 
     def prepare(self) -> None:
-        """Ends servers that a crashed start left on this data, and makes the data directory if there is none."""
-        process.end(process.in_directory(self._data), signal.SIGINT, 10)
+        """Makes the data directory if there is none, and finds the programs."""
         self._log = self._home.log("postgres")
         _own(self._home.postgres, self._identity)
         if self._socket is None:
@@ -98,10 +98,12 @@ class Postgres:
             self._initialise()
 
     def begin(self) -> None:
-        """Starts the server without waiting for it."""
+        """Starts the server without waiting for it. What a crash left running on this data is ended first."""
         assert self._programs is not None and self._socket is not None
-        # Nobody runs on this data (`prepare` saw to it), so the pid in a left-over file may be any other program's by now.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        process.end(process.in_directory(self._data), signal.SIGINT, 10)
+        if sys.platform == "linux":
+            # Nobody runs on this data now, so the pid in a left-over file may be any other program's.
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
         settings = _SETTINGS | {"unix_socket_directories": str(self._socket), "unix_socket_permissions": "0700"}
         with _Door(self._home.postgres, self._identity) as door:
             self._child = process.spawn(
@@ -143,7 +145,6 @@ class Postgres:
         if self._child is not None:
             os.kill(self._child.pid, signal.SIGKILL)
             self._child.wait()
-            process.end(process.in_directory(self._data), signal.SIGKILL, 5)
             self._child = None
 
     @property

@@ -64,14 +64,14 @@ class Redis:
         return self._child
 
     def prepare(self) -> None:
-        """Ends servers that a crashed start left on this data."""
-        process.end(process.in_directory(self._home.redis), signal.SIGTERM, 5)
+        """Chooses the port."""
         self._log = self._home.log("redis")
         self._port = _free_port()
         self._prepared = True
 
     def begin(self) -> None:
-        """Starts the server without waiting for it."""
+        """Starts the server without waiting for it. What a crash left running on this data is ended first."""
+        process.end(process.in_directory(self._home.redis), signal.SIGTERM, 5)
         text = _SETTINGS.format(port=self._port, password=self._home.password("redis"))
         self._child = process.spawn(
             [str(_program()), "-"],

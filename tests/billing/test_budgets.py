@@ -189,8 +189,12 @@ async def test_without_a_database_nothing_is_reserved(acme: House) -> None:
     async with Proxy(acme.servers.app) as proxy, worker(proxy.url) as leases:
         await leases.reserve(acme.tenant, (), CENT)
         proxy.away()
-        with pytest.raises(LedgerUnavailable):
-            await leases.reserve(acme.tenant, (budget,), CENT)
+        began = time.monotonic()
+        waiting = [leases.reserve(acme.tenant, (budget,), CENT) for _ in range(20)]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(one) for one in found} == {LedgerUnavailable}
+        assert time.monotonic() - began < 3, "they wait together, not one after the other"
+        proxy.back()
 
 
 # -- several workers -------------------------------------------------------------------------------------------------

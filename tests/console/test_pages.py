@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from audit.models import Event
 from billing.models import Budget
-from tenants.models import Department
+from tenants.models import ApiKey, Department
 
 
 def shown(client, page, **parameters):
@@ -188,18 +188,19 @@ def test_a_policy_says_what_it_does_to_each_type(acme, as_role):
 
 
 def test_a_page_that_fails_changes_nothing(acme, as_role, monkeypatch):
-    def saved_then_broken(self, request, obj, *rest):
-        raise RuntimeError("after saving")
+    def broken(*details):
+        raise RuntimeError("after the key is made")
 
-    page = admin.site._registry[Department]
-    monkeypatch.setattr(type(page), "log_addition", saved_then_broken)
+    monkeypatch.setattr(type(admin.site._registry[ApiKey]), "shown_once", broken)
     client = as_role("owner")
     client.raise_request_exception = False
-    answer = client.post(reverse("admin:tenants_department_add"), {"name": "Half", "slug": "half"})
+    department = str(acme.departments["legal"].pk)
+    form = {"name": "half made", "department": department, "role": "developer", "clearance": "1"}
+    answer = client.post(reverse("admin:tenants_apikey_add"), form)
     assert answer.status_code == 500
     assert "Nothing was changed" in answer.content.decode()
     with acme.open():
-        assert not Department.objects.filter(slug="half").exists()
+        assert not ApiKey.objects.filter(name="half made").exists()
 
 
 #: page -> the most queries that it may take, the session's and the scope's included

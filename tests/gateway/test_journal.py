@@ -38,6 +38,10 @@ async def running(url: str) -> AsyncIterator[tuple[Journal, Leases]]:
     journal = Journal(url, leases)
     await leases.start()
     await journal.start()
+    for _ in range(500):
+        if journal.healthy:
+            break
+        await asyncio.sleep(0.01)
     try:
         yield journal, leases
     finally:
