@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -24,7 +26,7 @@ class Kind(models.TextChoices):
     RERANK = "rerank"
 
 
-def money(**options: object) -> models.DecimalField:
+def money(**options: object) -> models.DecimalField[Any, Any]:
     """A column of US dollars, exact to the pico-dollar."""
     return models.DecimalField(max_digits=24, decimal_places=12, **options)  # type: ignore[arg-type]
 

@@ -42,7 +42,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         problem = await runtime.problem()
         await _text(send, 503 if problem else 200, (problem or "ready").encode() + b"\n")
         return
-    await django_application(scope, receive, send)
+    await django_application(scope, receive, send)  # type: ignore[arg-type]
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def env(name: str, default: str | None = None) -> str:
-    """A setting from `NAME`, or from the file that `NAME_FILE` names. Without a default, a missing one ends the start."""
+    """A setting from `NAME`, or from the file that `NAME_FILE` names. A missing one without default ends the start."""
     if name in os.environ:
         return os.environ[name]
     if name + "_FILE" in os.environ:
@@ -47,7 +47,7 @@ def database(url: str) -> dict[str, Any]:
 
 
 def derived(purpose: str) -> bytes:
-    """32 bytes for one purpose, derived from the installation's secret: one secret to keep, no key used for two things."""
+    """32 bytes for one purpose, derived from the installation's secret: no key is used for two things."""
     return HKDF(SHA256(), 32, salt=None, info=b"customhouse/" + purpose.encode()).derive(SECRET.encode())
 
 
@@ -197,7 +197,7 @@ LOGGING = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Customhouse management API",
-    "DESCRIPTION": "Tenants, departments, keys, providers, models, policies, budgets, documents, audit events and usage.",
+    "DESCRIPTION": "Tenants, departments, keys, providers, models, policies, budgets, documents, audit and usage.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

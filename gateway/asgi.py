@@ -63,8 +63,10 @@ class Door:
             call = parse(raw, request_id, client_ip=address, traceparent=_traceparent(scope))
             answer = await self._runtime.pipeline.answer(call, caller, snapshot)
             if isinstance(answer, Plain):
-                return await _plain(send, answer, request_id)
-            return await _stream(receive, send, answer, request_id)
+                await _plain(send, answer, request_id)
+            else:
+                await _stream(receive, send, answer, request_id)
+            return
         await self._other(scope, receive, send, request_id, path, method)
 
     async def _other(
@@ -77,14 +79,16 @@ class Door:
             caller, snapshot = await self._runtime.identify(_credential(scope), _address(scope))
             listed = self._runtime.pipeline.models(caller, snapshot)
             body = models.listing(listed) if path == "/v1/models" else models.one(listed, path[len("/v1/models/") :])
-            return await _plain(send, Plain(body, []), request_id)
+            await _plain(send, Plain(body, []), request_id)
+            return
         if path == "/v1/retrieval/search":
             if method != "POST":
                 raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
             caller, _ = await self._runtime.identify(_credential(scope), _address(scope))
             query, wanted = search.parse(await self._body(scope, receive))
             found = await self._runtime.pipeline.search(caller, query, wanted)
-            return await _plain(send, Plain(search.listing(found), []), request_id)
+            await _plain(send, Plain(search.listing(found), []), request_id)
+            return
         raise RouteNotFound(f"{method} {path} is not one of this gateway's routes.")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -141,7 +145,7 @@ async def _plain(send: Send, answer: Plain, request_id: UUID) -> None:
 
 
 async def _stream(receive: Receive, send: Send, answer: Stream, request_id: UUID) -> None:
-    """Writes blocks as they come. The first is awaited before the head is sent, so that an early failure has a status."""
+    """Writes blocks as they come; the first comes before the head, so that an early failure has a status."""
     try:
         first = await answer.start(receive)
         headers = [

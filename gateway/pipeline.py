@@ -434,13 +434,10 @@ class Stream:
         rewriter, opened = self._rewriter, self._opened
         assert opened is not None
         try:
-            if not rewriter.done:
-                async for block in opened:
-                    sent = rewriter.feed(block)
-                    if sent:
-                        yield sent
-                    if rewriter.done:
-                        break
+            while not rewriter.done:
+                sent = rewriter.feed(await anext(opened))
+                if sent:
+                    yield sent
             tokens = self._tokens()
             spent = self._attempts.answered(self._target, tokens)
             await self._hand_over(rewriter.stopped_by, tokens)
@@ -563,7 +560,7 @@ def _candidates(call: Call, model: ModelView, rules: Rules, snapshot: Snapshot) 
     priced = [t for t in inside if is_priced(t.provider.kind, t.provider.self_hosted, prices.of(t.id), call.kind)]
     if not priced:
         raise Unavailable(
-            f"The model {model.name!r} has no price yet, so its calls cannot be charged. Ask an administrator to add one.",
+            f"The model {model.name!r} has no price yet, so its calls cannot be charged: ask an administrator for one.",
             retry_after=60,
         )
     return priced
@@ -576,7 +573,7 @@ def _resides(target: Target, residency: frozenset[str] | None) -> bool:
 
 
 def _tokens_each(call: Call, rules: Rules, targets: Sequence[Target]) -> int:
-    """Output tokens that one choice may have: what was asked, else the policy's default; never above the models' own."""
+    """Output tokens that one choice may have: what was asked, else the policy's default, within the models' own."""
     if call.kind != "chat":
         return 0
     asked = call.body.get("max_completion_tokens") or call.body.get("max_tokens")

@@ -9,11 +9,16 @@ from typing import Any, Protocol
 class Source(Protocol):
     """A numbered passage, as retrieval gives it."""
 
-    number: int
-    title: str
-    page: int | None
-    section: str
-    text: str
+    @property
+    def number(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def page(self) -> int | None: ...
+    @property
+    def section(self) -> str: ...
+    @property
+    def text(self) -> str: ...
 
 
 INSTRUCTION = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from psycopg_pool import PoolTimeout
 
 from billing.services import Leases
 from policies.services import Pii
-from retrieval.services import ready
 from tenants.data import Caller
 from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.isolation.pool import Pool, make_pool
@@ -21,7 +19,7 @@ from .errors import InvalidKey, Unavailable
 from .journal import Journal
 from .limits import Limits
 from .pipeline import Pipeline
-from .providers import close_all, tokens
+from .providers import close_all
 
 
 @dataclass(slots=True)
@@ -61,8 +59,6 @@ class Runtime:
         await self.journal.start()
         await self.limits.start()
         await self.snapshots.start()
-        await ready()
-        await asyncio.to_thread(tokens.warm)
 
     async def stop(self) -> None:
         """Ends in the reverse order: what is still running may write its outcome."""

@@ -126,4 +126,4 @@ class PriceSerializer(Strict):
     kind = serializers.ChoiceField(choices=PRICE_KINDS)
     per_million = serializers.DecimalField(max_digits=18, decimal_places=6, min_value=0)
     valid_from = serializers.DateTimeField()
-    source = serializers.CharField(read_only=True)
+    source = serializers.CharField(read_only=True)  # type: ignore[assignment]

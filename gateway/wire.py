@@ -86,6 +86,10 @@ class Wire:
         self._loop.remove_writer(self._socket)
         await self._connection.close()
 
+    def _failure(self) -> tuple[str, str] | None:
+        """What the server refused, set while the answer was read."""
+        return self._error
+
     async def run(self, commands: Sequence[Command]) -> None:
         """Runs (statement, parameters) one after another in one transaction. Raises Lost, Undone or Refused."""
         try:
@@ -116,8 +120,9 @@ class Wire:
             raise Lost(type(error).__name__) from error
         finally:
             self._answer = None
-        if self._error is not None:
-            state, message = self._error
+        found: tuple[str, str] | None = self._failure()
+        if found is not None:
+            state, message = found
             if state in UNPREPARED:
                 raise Unprepared(state)
             if state in STALE:

@@ -61,7 +61,7 @@ class Launcher:
         self._kept: list[Kept] = []
 
     def run(self) -> None:
-        """Starts all of it, says how to use it, and keeps it alive until the person wishes to stop. Raises LaunchError."""
+        """Starts all of it, says how to use it, keeps it alive until the person wishes to stop. Raises LaunchError."""
         owner = self._servers.database_url
         if not schema.in_step(self._home, owner):
             self._manage("migrate", "-v0", database_url=owner)

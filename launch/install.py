@@ -142,7 +142,7 @@ def for_uv(configuration: str, environment: Mapping[str, str]) -> tuple[dict[str
 
 
 def _read(configuration: str) -> dict[str, str]:
-    """Names and values of `pip config list`, as pip weighs them: environment, then the command's, then the common ones."""
+    """Names and values of `pip config list`, as pip weighs them: environment, the command's, the common ones."""
     weight = {"global": 0, "install": 1, ":env:": 2}
     found: dict[str, tuple[int, str]] = {}
     for line in configuration.splitlines():

@@ -33,8 +33,13 @@ OWNER = "postgres"
 DATABASE = "customhouse"
 _MAJOR = "18"
 _INSTALLED = {"18": "pginstall18", "16": "pginstall"}
-#: The user that runs the server when root starts it: no account, so nobody can sign in as it or run anything else as it.
+#: The user that runs the server when root starts it: no account, so nobody can sign in or run anything else as it.
 _UNUSED_UID = 51432
+#: Where a copy of the programs may go while the server runs; some of them may forbid running programs.
+_PLACES_FOR_A_COPY = (Path("/var/lib"), Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108  (mkdtemp follows)
+
+#: Mode of the copy: the server's user reads and runs it, and it is public software.
+_FOR_ALL = 0o755
 
 #: For a machine of two cores. Durability is the product: fsync, full-page writes and synchronous commit stay on.
 #: Errors are logged without the statement and without the values of the row.
@@ -99,7 +104,8 @@ class Postgres:
 
     def begin(self) -> None:
         """Starts the server without waiting for it. What a crash left running on this data is ended first."""
-        assert self._programs is not None and self._socket is not None
+        assert self._programs is not None
+        assert self._socket is not None
         process.end(process.in_directory(self._data), signal.SIGINT, 10)
         if sys.platform == "linux":
             # Nobody runs on this data now, so the pid in a left-over file may be any other program's.
@@ -209,9 +215,9 @@ class Postgres:
         programs = _installed(self._data) / "bin"
         if self._identity is None or _runs(programs, self._identity):
             return programs
-        for parent in (Path("/var/lib"), Path("/var/tmp"), Path(tempfile.gettempdir())):
+        for parent in _PLACES_FOR_A_COPY:
             if os.access(parent, os.W_OK):
-                copied = _copy(programs.parent, self._home.outside(parent, 0o755))
+                copied = _copy(programs.parent, self._home.outside(parent, _FOR_ALL))
                 if _runs(copied, self._identity):
                     return copied
         raise HomeNotUsable(
@@ -327,9 +333,9 @@ def _copy(installed: Path, target: Path) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, target / libraries.name)
     for folder, _, files in os.walk(target):
-        os.chmod(folder, 0o755)
+        os.chmod(folder, _FOR_ALL)
         for name in files:
-            os.chmod(os.path.join(folder, name), 0o755)
+            os.chmod(os.path.join(folder, name), _FOR_ALL)
     return copy / "bin"
 
 

@@ -29,8 +29,8 @@ def application_url(home: Home, owner_url: str, given: str = "") -> str:
             _check(connection)
     except psycopg.errors.InsufficientPrivilege:
         raise NotAllowed(
-            "The role of DATABASE_URL may not create roles: give it CREATEROLE, or have somebody make a login role that "
-            f"is a member of {GROUP} ({_HARMLESS}) and set DATABASE_APP_URL to connect as it."
+            "The role of DATABASE_URL may not create roles: give it CREATEROLE, or have somebody make a login role "
+            f"that is a member of {GROUP} ({_HARMLESS}) and set DATABASE_APP_URL to connect as it."
         ) from None
     except psycopg.OperationalError as error:
         which = "DATABASE_APP_URL" if given else "DATABASE_URL"
@@ -54,7 +54,7 @@ def _login(home: Home, owner_url: str) -> str:
 def _make(connection: psycopg.Connection, name: str, rights: str) -> None:
     if connection.execute("select from pg_roles where rolname = %s", (name,)).fetchone() is None:
         try:
-            made = sql.SQL("create role {} {}").format(sql.Identifier(name), sql.SQL(rights))  # type: ignore[arg-type]
+            made = sql.SQL("create role {} {}").format(sql.Identifier(name), sql.SQL(rights))
             connection.execute(made)
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # another start made it at the same moment

@@ -16,7 +16,7 @@ _DECIDING = ("*/migrations/*.py", "*/sql/*.sql", "*/*/sql/*.sql", "requirements/
 
 
 def in_step(home: Home, url: str) -> bool:
-    """True when `migrate` would find nothing to do: the same files as at the last time, and all are noted as applied."""
+    """True when `migrate` would find nothing to do: the files are those of the last time, and all are applied."""
     stamp = home.path / "migrated"
     return stamp.exists() and stamp.read_text() == _stamp(url) and not _migrations() - _applied(url)
 

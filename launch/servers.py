@@ -21,7 +21,7 @@ __all__ = ["Servers", "begin", "embedded", "servers"]
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """A PostgreSQL and a Redis that answer. `postgres` and `redis` are there when embedded: stop, start or kill them."""
+    """A PostgreSQL and a Redis that answer. Embedded ones can be stopped, started and killed."""
 
     database_url: str
     redis_url: str
@@ -58,7 +58,7 @@ def servers(home: Path, environment: Mapping[str, str]) -> Iterator[Servers]:
 
 @contextmanager
 def embedded(home: Path) -> Iterator[Servers]:
-    """An embedded PostgreSQL and an embedded Redis in `home` (made if missing), stopped at the end. Main thread only."""
+    """Both servers embedded in `home` (made if missing), stopped at the end. From the main thread only."""
     with servers(home, {}) as running:
         yield running
 

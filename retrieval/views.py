@@ -41,9 +41,8 @@ class JsonLines(BaseParser):
 
     media_type = "application/x-ndjson"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> bytes:
-        body: bytes = stream.read()
-        return body
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream.read()
 
 
 def _done(change: Callable[[], Done], place: str = "detail") -> Done:
@@ -98,7 +97,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
 
     queryset = Document.objects.all()
     serializer_class = DocumentSerializer
-    parser_classes: ClassVar[list[Any]] = [JSONParser, MultiPartParser, FormParser, JsonLines]
+    parser_classes = (JSONParser, MultiPartParser, FormParser, JsonLines)
     rights: ClassVar[dict[str, str]] = {
         "list": "documents.view",
         "retrieve": "documents.view",
@@ -142,17 +141,17 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
     @action(detail=False, methods=["post"])
     def bulk(self, request: Request) -> Response:
         """JSON Lines of the JSON form; lines that cannot be accepted hold up no other."""
-        if not isinstance(request.data, bytes):
+        body: Any = request.data
+        if not isinstance(body, bytes):
             raise exceptions.UnsupportedMediaType(request.content_type or "")
-        lines = [line for line in request.data.split(b"\n") if line.strip()]
+        lines = [line for line in body.split(b"\n") if line.strip()]
         if len(lines) > MOST_LINES:
             raise FileTooLarge(f"At most {MOST_LINES} lines are accepted at once.")
         rejected: list[dict[str, Any]] = []
         numbers: list[int] = []
         uploads = list(self._lines(lines, rejected, numbers))
         made = _done(lambda: services.submit_many(uploads))
-        for row in made.rejected:
-            rejected.append({**row, "line": numbers[row["line"] - 1]})
+        rejected += [{**row, "line": numbers[row["line"] - 1]} for row in made.rejected]
         rejected.sort(key=lambda row: row["line"])
         return Response({"ingest_job": str(made.job.pk), "accepted": made.accepted, "rejected": rejected}, status=202)
 

@@ -1,4 +1,4 @@
-"""The door of tenants: who is calling, and every change to tenants, people and keys. Console, API and set-up share it."""
+"""The door of tenants: who is calling, and every change to tenants, people and keys, for console, API and set-up."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
         opened = scope_of_member(request)
         if opened is None or opened.tenant is None:
             return None
-        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=opened.user)}
+        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=str(opened.user))}
         place = places.get(opened.tenant) or places[PLATFORM]
         with scope(opened):
             tenant = Tenant.objects.get(pk=opened.tenant)
@@ -234,7 +234,7 @@ def make_key(
     expires_at: datetime | None = None,
     given: keys.NewKey | None = None,
 ) -> tuple[ApiKey, str]:
-    """A key of the open tenant, and its text, which is known only now. Raises NotAllowed when it would exceed its maker."""
+    """A key of the open tenant, and its text, known only now. Raises NotAllowed when it would exceed its maker."""
     maker = _maker()
     maker.must_outrank(role, clearance)
     further = list(departments)

@@ -31,7 +31,7 @@ class TenantView(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadView):
 
     queryset = Tenant.objects.all()
     serializer_class = TenantSerializer
-    http_method_names: ClassVar[list[str]] = ["get", "post", "patch", "head", "options"]
+    http_method_names = ["get", "post", "patch", "head", "options"]
     rights: ClassVar[dict[str, str]] = {
         "list": "tenants.view",
         "retrieve": "tenants.view",
@@ -123,7 +123,7 @@ class MembershipView(FullView):
 class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
     queryset = ApiKey.objects.select_related("department")
     serializer_class = ApiKeySerializer
-    http_method_names: ClassVar[list[str]] = ["get", "post", "patch", "delete", "head", "options"]
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
     rights: ClassVar[dict[str, str]] = {
         "list": "keys.view",
         "retrieve": "keys.view",
@@ -138,15 +138,16 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
         keys = super().get_queryset()
         if self.caller.may("keys.all"):
             return keys
-        own = Q(pk=self.caller.key) | (Q(user_id=self.caller.user) if self.caller.user else Q(pk=None))
+        own = Q(pk=str(self.caller.key)) | (Q(user_id=self.caller.user) if self.caller.user else Q(pk=None))
         if self.caller.role == Role.DEVELOPER:
             own |= Q(department_id__in=self.caller.departments or ())
         return keys.filter(own)
 
     def get_serializer_context(self) -> dict[str, Any]:
-        context = super().get_serializer_context()
+        context = dict(super().get_serializer_context())
         if self.action == "list":
-            context["further"] = further = {}
+            further: dict[Any, list[ApiKeyDepartment]] = {}
+            context["further"] = further
             for row in ApiKeyDepartment.objects.select_related("department"):
                 further.setdefault(row.key_id, []).append(row)
         return context

@@ -46,8 +46,8 @@ class ManagementView(viewsets.GenericViewSet[Any]):
 
     rights: ClassVar[dict[str, str]] = {}
     pagination_class = Pages
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
+    authentication_classes = ()
+    permission_classes = ()
     lookup_value_regex = "[^/]+"
     caller: Caller
 
@@ -80,11 +80,12 @@ class ManagementView(viewsets.GenericViewSet[Any]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.action is None:
+        action: str | None = self.action
+        if action is None:
             return  # no such method here: 405
         if self.lookup_field in self.kwargs:
             self.get_object()
-        right = self.rights.get(self.action)
+        right = self.rights.get(action)
         if right is None or not self.caller.may(right):
             raise exceptions.PermissionDenied(f"The role {self.caller.role} may not do this.")
 
@@ -121,4 +122,4 @@ class ReadView(mixins.ListModelMixin, mixins.RetrieveModelMixin, ManagementView)
 class FullView(mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin, ReadView):
     """Everything that one does with a plain object; PATCH changes, PUT is not offered."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post", "patch", "delete", "head", "options"]
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]

@@ -25,7 +25,7 @@ def open_tenant() -> Cast:
     return Cast(NullIf(OpenTenant(), Value("")), models.UUIDField())
 
 
-class TenantForeignKey(models.ForeignKey):
+class TenantForeignKey(models.ForeignKey[Any, Any]):
     """A reference to another row of the same tenant.
 
     `Wall` makes the constraint: a composite one on (tenant_id, id), so that a row can never point at another tenant's.

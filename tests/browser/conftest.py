@@ -25,6 +25,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tenants import keys
 from tenants.isolation import PLATFORM, scope
 from tenants.models import ApiKey, Department, Membership, Tenant, User
+from tests.console.database import database
+
+__all__ = ["database"]
 
 PASSWORD = "a long enough password"
 
@@ -143,9 +146,3 @@ def browser(address: str, tmp_path: Path) -> Iterator[Browser]:
     yield chrome
     chrome.quit()
     connections.close_all()
-
-
-@pytest.fixture(scope="session")
-def database(django_db_blocker: Any) -> Iterator[None]:
-    with django_db_blocker.unblock():
-        yield

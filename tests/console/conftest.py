@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from secrets import token_hex
@@ -24,6 +24,9 @@ from tenants.ids import uuid7
 from tenants.isolation import PLATFORM, scope
 from tenants.models import ApiKey, Department, Membership, MembershipDepartment, Tenant, User
 from tenants.roles import Role
+from tests.console.database import database
+
+__all__ = ["database"]
 
 BACKEND = "tenants.sign_in.PasswordBackend"
 
@@ -96,6 +99,7 @@ def make_house(name: str) -> House:
     """A tenant with departments, keys, calls, a budget, a policy and a route of its own."""
     slug = f"{name}-{token_hex(4)}"
     with scope(PLATFORM):
+        Tenant.objects.get_or_create(pk=PLATFORM, defaults={"slug": "platform", "name": "Platform"})
         tenant = Tenant.objects.create(slug=slug, name=slug.title())
     house = House(tenant.pk, slug)
     with house.open():
@@ -193,9 +197,3 @@ def enter() -> Callable[[User], Client]:
 def as_role(acme: House, enter: Callable[[User], Client]) -> Callable[[str], Client]:
     """The browser of Acme's person of a role: owner, admin, policy_manager, billing_manager, auditor, alice, bob."""
     return lambda place: enter(acme.people[place])
-
-
-@pytest.fixture(scope="session")
-def database(django_db_blocker: Any) -> Iterator[None]:
-    with django_db_blocker.unblock():
-        yield
