@@ -145,9 +145,9 @@ class TimesFilter(DatesFilter):
         return queryset.filter(id__gte=first_id(start_of(self.since))) if self.since else queryset
 
 
-def is_id(text: str) -> bool:
+def is_id(text: object) -> bool:
     try:
-        UUID(text)
+        UUID(str(text))
     except ValueError:
         return False
     return True
@@ -257,7 +257,7 @@ class EventPage(ReadOnlyAdmin):
             "facts": self.facts(event),
             "changes": changes(event.detail),
             "detail": cells.document(more(event.detail)) if more(event.detail) else None,
-            "passages": [passage(one) for one in event.passages],
+            "passages": self.passages(request, event),
             "chain": self.chain(request, event),
         }
         return TemplateResponse(request, "console/event.html", context)
@@ -275,7 +275,7 @@ class EventPage(ReadOnlyAdmin):
             ("Object", event.object_type.replace("_", " ")),
             ("Object id", cells.short_id(event.object_id) if event.object_id else ""),
             ("Request", cells.short_id(event.request_id) if event.request_id else ""),
-            ("Policy", event.policy),
+            ("Policy", self.policy(event)),
             ("Model", event.model),
             ("Deployment", event.deployment),
             ("Region", event.region),
@@ -287,6 +287,22 @@ class EventPage(ReadOnlyAdmin):
             ("Sequence", f"{event.seq:,}"),
         ]
         return [(name, value) for name, value in rows if value and value != cells.NOTHING]
+
+    def policy(self, event: Event) -> SafeString | str:
+        """The policy's name and version, with a link; events carry its id and version."""
+        found, _, _ = event.policy.partition("@")
+        named = self.admin_site.names_of("policy", [UUID(found)]) if is_id(found) else {}
+        if not named:
+            return event.policy
+        return cells.link(reverse("admin:policies_policy_change", args=[found]), named[UUID(found)])
+
+    def passages(self, request: HttpRequest, event: Event) -> list[str]:
+        """The passages in words; titles only for those who may read documents, as far as the wall lets them."""
+        named = [one["document"] for one in event.passages if isinstance(one, dict) and is_id(one.get("document"))]
+        titles = {}
+        if named and self.member(request).may("documents.view"):
+            titles = self.admin_site.names_of("document", [UUID(one) for one in named])
+        return [passage(one, {str(key): title for key, title in titles.items()}) for one in event.passages]
 
     def chain(self, request: HttpRequest, event: Event) -> list[dict[str, Any]]:
         """The events of the same call, in order, each with its distance from the first."""
@@ -322,12 +338,19 @@ def more(detail: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in detail.items() if name not in ("before", "after")}
 
 
-def passage(found: Any) -> str:
+def passage(found: Any, titles: dict[str, str]) -> str:
     """A cited passage in words: the document's title, then page and section where they are known."""
     if not isinstance(found, dict):
         return str(found)
     document = found.get("document")
     named = document if isinstance(document, dict) else found
-    title = named.get("title") or named.get("external_id") or document or found.get("chunk_id") or "untitled"
+    title = (
+        titles.get(str(document))
+        or named.get("title")
+        or named.get("external_id")
+        or document
+        or found.get("chunk_id")
+        or "untitled"
+    )
     parts = [str(title), f"page {found['page']}" if found.get("page") else "", str(found.get("section") or "")]
     return ", ".join(part for part in parts if part)

@@ -108,13 +108,15 @@ class UsagePage(ReadOnlyAdmin):
         keys = None if member.may("usage.all") else list(visible_keys(member).values_list("id", flat=True))
         found = services.usage(wanted.groups, since, until, keys=keys)
         by_day = services.usage(("day",), since, until, keys=keys)["results"]
+        measure = "cost" if Decimal(found["total"]["cost"]) else "calls"  # local models cost nothing
         rows = sorted(found["results"], key=lambda row: Decimal(row["cost"]), reverse=True)
         return {
             "headings": [GROUPS[name] for name in wanted.groups],
             "rows": [usage_row(row, wanted) for row in rows],
             "total": usage_row(found["total"], wanted),
             "tokens": list(TOKENS.values()),
-            "chart": chart(by_day, wanted),
+            "chart": chart(by_day, wanted, measure),
+            "measure": measure,
         }
 
 
@@ -136,17 +138,23 @@ def usage_row(row: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def chart(rows: Iterable[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
-    """A bar for every day of the period, without calls as well; heights from 0 to 100."""
-    cost = {str(row["day"]): Decimal(row["cost"]) for row in rows}
-    top = max(cost.values(), default=Decimal(0)) or Decimal(1)
+def said(row: dict[str, Any] | None) -> str:
+    """A day of the chart in words."""
+    return f"{cells.dollars(Decimal(row['cost']))}, {int(row['calls']):,} calls" if row else "no calls"
+
+
+def chart(rows: Iterable[dict[str, Any]], wanted: Wanted, measure: str) -> list[dict[str, Any]]:
+    """A bar for every day of the period, without calls as well, of `cost` or `calls`; heights from 0 to 100."""
+    found = {str(row["day"]): row for row in rows}
+    amounts = {day: Decimal(row[measure]) for day, row in found.items()}
+    top = max(amounts.values(), default=Decimal(0)) or Decimal(1)
     length = (wanted.until - wanted.since).days + 1
     days = [wanted.since + timedelta(days=number) for number in range(min(length, 366))]
     return [
         {
             "day": day,
-            "height": (cost.get(str(day), Decimal(0)) * 100 / top).quantize(Decimal("0.1")),
-            "text": f"{day:%d %b}: {cells.dollars(cost.get(str(day), Decimal(0)))}",
+            "height": (amounts.get(str(day), Decimal(0)) * 100 / top).quantize(Decimal("0.1")),
+            "text": f"{day:%d %b}: {said(found.get(str(day)))}",
             "link": wanted.query(since=day, until=day),
         }
         for day in days

@@ -8,6 +8,9 @@ class WiringConfig(AppConfig):
     name = "config"
     default = True
 
+    def ready(self) -> None:
+        from . import celery  # noqa: F401  every process that submits work knows the broker
+
 
 class ConsoleConfig(admin_apps.AdminConfig):
     """Django's admin, served as the console."""

@@ -210,7 +210,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         return use_of_keys(ids)
 
     def names_of(self, kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
-        """The names of departments, users, keys, models or deployments by id; without ids, of all."""
+        """The names of one kind of object (related.NAMED) by id; without ids, of all."""
         return names_of(kind, ids)
 
     def own_deployments(self) -> dict[UUID, str]:

@@ -15,6 +15,8 @@ from audit.services import first_id
 from billing.models import Usage
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
+from policies.models import Policy
+from retrieval.models import Document
 from tenants.isolation import current
 from tenants.models import ApiKey, Department, User
 
@@ -26,6 +28,8 @@ NAMED: dict[str, type[Model]] = {
     "key": ApiKey,
     "model": ModelName,
     "deployment": Deployment,
+    "policy": Policy,
+    "document": Document,
 }
 
 

@@ -6,7 +6,7 @@ of documents, chunks, texts and postings do, in the scope that is opened in the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,8 @@ MOST_CHARACTERS, MOST_TERMS = 4_000, 64
 EXACT_TENANT, EXACT_VISIBLE = 5_000, 10_000
 #: Candidates by vector, by words, and for one word.
 NEAREST, WORDED, PER_TERM = 200, 300, 300
-#: More access rows than this are not named in the statement.
-NAMED_ACCESS = 200
+#: More access rows, or documents that a filter leaves, are not named in the statement.
+NAMED_ACCESS, NAMED_DOCUMENTS = 200, 2_000
 
 #: The vector's share of the score, and how it falls with the fertility of the question: the local model knows English,
 #: and less and less of a language the more pieces it cuts its words into.
@@ -54,7 +54,13 @@ _PLAN = (_SQL / "search_plan.sql").read_text()
 _COUNT = (_SQL / "count_visible.sql").read_text()
 _SEARCH = (_SQL / "hybrid_search.sql").read_text()
 _CANDIDATES = (_SQL / "search_candidates.sql").read_text()
-_WITHIN = "and c.document_id in (select d.id from retrieval_document d where d.tenant_id = %(tenant)s and {condition})"
+_MATCHING = (_SQL / "matching_documents.sql").read_text()
+#: A condition on documents: a few are named, many are found once and remembered for the statement.
+_NAMED_DOCUMENTS = "and c.document_id = any(%(documents)s::uuid[])"
+_MATCHING_DOCUMENTS = "and c.document_id in (select id from matching)"
+_REMEMBER = (
+    "matching as materialized (select d.id from retrieval_document d where d.tenant_id = %(tenant)s and {condition}),\n"
+)
 #: One by one: a join would rather read the whole tenant.
 _EACH_CANDIDATE = (
     "candidate cross join lateral "
@@ -73,10 +79,6 @@ class _Search:
     restricted: bool  #: by departments or clearance
     top_k: int
     values: dict[str, Any]
-
-    @property
-    def within(self) -> str:
-        return "" if self.condition is None else _WITHIN.format(condition=self.condition.sql)
 
 
 async def recall(
@@ -163,31 +165,50 @@ async def _opened(source: Pool | Connection, wanted: Scope) -> AsyncIterator[Con
 
 
 async def _run(opened: Connection, search: _Search) -> list[Passage]:
-    async def rows(statement: str, values: dict[str, Any]) -> list[Row]:
+    steps = _steps(search)
+    statement, values = next(steps)
+    while True:
         cursor = await opened.execute(statement.encode(), values)
-        return list(await cursor.fetchall())
-
-    plan = (await rows(_PLAN, search.values))[0]
-    values = _planned(search, plan)
-    exact = values["chunks"] <= EXACT_TENANT
-    if not exact and _is_narrow(search):
-        exact = (await rows(_filled(_COUNT, search), values | {"most": EXACT_VISIBLE}))[0]["chunks"] <= EXACT_VISIBLE
-    return _passages(await rows(_statement(search, exact), values), search)
+        try:
+            statement, values = steps.send(list(await cursor.fetchall()))
+        except StopIteration as end:
+            found: list[Passage] = end.value
+            return found
 
 
 def _run_now(search: _Search) -> list[Passage]:
-    def rows(statement: str, values: dict[str, Any]) -> list[Row]:
-        with connection.cursor() as cursor:
+    steps = _steps(search)
+    statement, values = next(steps)
+    with connection.cursor() as cursor:
+        while True:
             cursor.execute(statement, values)
             names = [column.name for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            try:
+                statement, values = steps.send([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+            except StopIteration as end:
+                found: list[Passage] = end.value
+                return found
 
-    plan = rows(_PLAN, search.values)[0]
+
+def _steps(search: _Search) -> Generator[tuple[str, dict[str, Any]], list[Row], list[Passage]]:
+    """The statements of a search, one after the other; what executes them sends the rows back. So there is one search,
+    whether its connection is async or not.
+    """
+    [plan] = yield _PLAN, search.values
     values = _planned(search, plan)
     exact = values["chunks"] <= EXACT_TENANT
-    if not exact and _is_narrow(search):
-        exact = rows(_filled(_COUNT, search), values | {"most": EXACT_VISIBLE})[0]["chunks"] <= EXACT_VISIBLE
-    return _passages(rows(_statement(search, exact), values), search)
+    if search.condition is not None:
+        [matching] = yield _conditioned(_MATCHING, search), values | {"most": NAMED_DOCUMENTS}
+        if not matching["documents"]:
+            return []
+        named = len(matching["documents"]) <= NAMED_DOCUMENTS
+        values |= {"documents": matching["documents"] if named else None}
+        exact = exact or matching["chunks"] <= EXACT_VISIBLE
+    elif not exact and (search.collections is not None or search.restricted):
+        [visible] = yield _COUNT, values | {"most": EXACT_VISIBLE}
+        exact = visible["chunks"] <= EXACT_VISIBLE
+    rows = yield _statement(search, values, exact), values
+    return distinct([_passage(row) for row in rows], search.top_k)
 
 
 def _search(
@@ -253,23 +274,20 @@ def _planned(search: _Search, plan: Row) -> dict[str, Any]:
     return values | {"most": search.top_k * 2 + 8}
 
 
-def _is_narrow(search: _Search) -> bool:
-    """Whether collections, rights or filter may leave so little that all of it can be scored."""
-    return search.condition is not None or search.collections is not None or search.restricted
+def _conditioned(statement: str, search: _Search) -> str:
+    return statement.replace("{condition}", search.condition.sql if search.condition else "true")
 
 
-def _filled(statement: str, search: _Search) -> str:
-    return statement.replace("{within}", search.within)
-
-
-def _statement(search: _Search, exact: bool) -> str:
-    source = "retrieval_chunk c" if exact else _EACH_CANDIDATE
-    whole = _SEARCH.replace("{candidates}", "" if exact else _CANDIDATES).replace("{source}", source)
-    return _filled(whole, search)
-
-
-def _passages(rows: list[Row], search: _Search) -> list[Passage]:
-    return distinct([_passage(row) for row in rows], search.top_k)
+def _statement(search: _Search, values: dict[str, Any], exact: bool) -> str:
+    """The search, of all chunks or of candidates, within what a filter leaves."""
+    matching, within = "", ""
+    if search.condition is not None:
+        named = values["documents"] is not None
+        matching = "" if named else _conditioned(_REMEMBER, search)
+        within = _NAMED_DOCUMENTS if named else _MATCHING_DOCUMENTS
+    whole = _SEARCH.replace("{candidates}", "" if exact else _CANDIDATES)
+    whole = whole.replace("{source}", "retrieval_chunk c" if exact else _EACH_CANDIDATE)
+    return whole.replace("{matching}", matching).replace("{within}", within)
 
 
 def _passage(row: Row) -> Passage:

@@ -159,7 +159,7 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
         limits = values.pop("limits", None) or {}
         values.setdefault("department", None)
         if values["department"] is None and not self.caller.may("keys.all"):
-            values["department"] = Department.objects.filter(pk=self.caller.department).first()
+            values["department"] = Department.objects.filter(pk=str(self.caller.department)).first()
         return self._made(_allowed(lambda: services.make_key(**values, rpm=limits.get("rpm"), tpm=limits.get("tpm"))))
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:

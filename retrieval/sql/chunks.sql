@@ -75,7 +75,6 @@ begin
     perform wall.protect('retrieval_chunktext', seen, seen, every);
     perform wall.protect('retrieval_posting', seen, seen, every);
     perform wall.protect('retrieval_termcount', own, own, every);
-    -- a part is reached through its whole; the policy stands here as well, for whoever grants it one day
+    -- the policies of the whole do not hold for who asks a part by its own name
     perform wall.protect('retrieval_chunk_shared', seen, seen, every);
-    revoke all on retrieval_chunk_shared from customhouse_app;
 end $$;

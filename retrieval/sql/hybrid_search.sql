@@ -1,9 +1,10 @@
 -- The search: both scores exactly, by vector and by words, for the candidates (or, while they are few, for all chunks),
 -- fused to one that is comparable between questions. Rights are nowhere in it: every table's row policy applies them.
+--   matching the documents that a wide filter leaves (those of a narrow one are named)
 --   word     the question's terms with their idf in this tenant; an identifier has a digit and is rare
 --   asked    the question as sparse vectors, and the highest score that any text could reach
 --   found    score = share * cosine + (1 - share) * bm25 / bound + 0.4 * identifiers
-with word as materialized (
+with {matching}word as materialized (
     select q.term, t.chunks > 0 as known,
            q.count * ln(1 + (%(chunks)s - least(coalesce(t.chunks, 0), %(chunks)s) + 0.5) / (coalesce(t.chunks, 0) + 0.5)) as idf,
            q.identifier and t.chunks between 1 and greatest(5, %(chunks)s * 0.002) as identifier

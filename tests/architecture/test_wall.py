@@ -116,6 +116,6 @@ def test_no_function_runs_with_its_owners_rights_and_no_view_bypasses_the_wall(d
 def test_without_a_scope_there_are_no_rows(database, acme):
     for table, (protected, _) in tables().items():
         if protected:
-            with connection.cursor() as cursor:
-                cursor.execute("select count(*) from " + connection.ops.quote_name(table))
-                assert cursor.fetchone() == (0,), table
+            [(readable,)] = rows(f"select has_table_privilege('{table}', 'select')")
+            if readable:  # a partition is reached through its parent alone
+                assert rows(f'select count(*) from "{table}"') == [(0,)], table

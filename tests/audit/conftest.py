@@ -1,3 +1,3 @@
-from tests.billing.house import acme, database, globex, servers
+from tests.billing.house import acme, globex, servers
 
-__all__ = ["acme", "database", "globex", "servers"]
+__all__ = ["acme", "globex", "servers"]

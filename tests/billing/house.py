@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
@@ -15,8 +12,6 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import connections
-from psycopg import sql
 
 from billing.data import BudgetView
 from billing.prices import PICO, decimal
@@ -51,38 +46,9 @@ def at(url: str, **changed: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """Migrates a fresh database; DATABASE_URL is its server's owner."""
-    name, role, password = f"test_{token_hex(4)}", f"test_{token_hex(4)}", token_hex(8)
-    given = settings.DATABASE_URL
-    owner, app = at(given, name=name), at(given, name=name, login=f"{role}:{password}")
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        environment = os.environ | {"DATABASE_URL": owner}
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "-v0"], check=True, cwd=settings.BASE_DIR, env=environment
-        )
-        login = sql.SQL("create role {} login password {} in role customhouse_app")
-        connection.execute(login.format(sql.Identifier(role), sql.Literal(password)))
-        yield Servers(owner, app)
-        connections["default"].close()
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
-
-
-@pytest.fixture
-def database(servers: Servers, django_db_blocker: Any) -> Iterator[None]:
-    """Django's connection is the application's, on the test database; what a test writes stays."""
-    default = connections["default"]
-    default.close()
-    default.settings_dict |= settings.DATABASES["default"] | {
-        "NAME": urlsplit(servers.app).path[1:],
-        "USER": urlsplit(servers.app).username,
-        "PASSWORD": urlsplit(servers.app).password,
-    }
-    with django_db_blocker.unblock():
-        yield
-        default.close()
+def servers() -> Servers:
+    """The session's database."""
+    return Servers(os.environ["OWNER_DATABASE_URL"], settings.DATABASE_URL)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tenants import keys
 from tenants.isolation import PLATFORM, scope
 from tenants.models import ApiKey, Department, Membership, Tenant, User
-from tests.console.database import database
-
-__all__ = ["database"]
 
 PASSWORD = "a long enough password"
 

@@ -24,9 +24,6 @@ from tenants.ids import uuid7
 from tenants.isolation import PLATFORM, scope
 from tenants.models import ApiKey, Department, Membership, MembershipDepartment, Tenant, User
 from tenants.roles import Role
-from tests.console.database import database
-
-__all__ = ["database"]
 
 BACKEND = "tenants.sign_in.PasswordBackend"
 

@@ -13,6 +13,9 @@ from django.urls import reverse
 
 from audit.models import Event
 from billing.models import Budget
+from retrieval.data import Upload
+from retrieval.services import create_collection, ingest_now
+from tenants.ids import uuid7
 from tenants.models import ApiKey, Department
 
 
@@ -238,3 +241,18 @@ def test_its_own_files_are_served_without_collecting(client):
     assert (answer.status_code, answer["content-type"]) == (200, 'text/css; charset="utf-8"')
     assert not answer.streaming
     assert settings.STATIC_ROOT is None
+
+
+def test_an_event_names_its_policy_and_passages_to_those_who_may_read_them(acme, as_role, call):
+    policy = next(obj for obj in acme.objects if obj._meta.model_name == "policy")
+    with acme.open():
+        collection = create_collection("cited")
+        document = ingest_now(Upload(collection=collection.pk, text="The rent is 12,400 euros.", title="The lease"))
+        passages = [{"document": str(document.pk), "page": 2}]
+        event = Event.objects.create(
+            id=uuid7(), action="call.outcome", policy=f"{policy.pk}@1", passages=passages, request_id=uuid7()
+        )
+    page = shown_event(as_role("owner"), event)
+    assert f">policy-{acme.name}@1</a>" in page
+    assert "The lease, page 2" in page
+    assert "The lease" not in shown_event(as_role("auditor"), event)

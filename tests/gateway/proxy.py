@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class Proxy:
@@ -23,7 +23,7 @@ class Proxy:
     @property
     def url(self) -> str:
         user = f"{self._target.netloc.rpartition('@')[0]}@" if "@" in self._target.netloc else ""
-        return urlunsplit(self._target._replace(netloc=f"{user}127.0.0.1:{self._port}"))
+        return urlunsplit(self._target._replace(netloc=f"{user}127.0.0.1:{self._port}", query=""))
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -57,11 +57,18 @@ class Proxy:
         if self._refusing:
             writer.transport.abort()
             return
-        there_reader, there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        there_reader, there = await self._connect()
         self._pairs |= {writer, there}
         with suppress(asyncio.CancelledError):  # the test is over
             await asyncio.gather(self._pump(reader, there, back=False), self._pump(there_reader, writer, back=True))
         self._pairs -= {writer, there}
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To the server itself, which may listen on a socket file."""
+        folder = parse_qs(self._target.query).get("host", [""])[0]
+        if folder.startswith("/"):
+            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{self._target.port or 5432}")
+        return await asyncio.open_connection(self._target.hostname, self._target.port)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: bool) -> None:
         with suppress(OSError):

@@ -21,10 +21,10 @@ from gateway.errors import Unavailable
 from gateway.journal import Attempt, Intent, Journal, Outcome, Refusal
 from tenants.data import Caller
 from tenants.ids import uuid7
-from tests.billing.house import CENT, House, acme, database, globex, servers
+from tests.billing.house import CENT, House, acme, globex, servers
 from tests.gateway.proxy import Proxy
 
-__all__ = ["acme", "database", "globex", "servers"]
+__all__ = ["acme", "globex", "servers"]
 pytestmark = pytest.mark.asyncio
 
 PRICES = {"input": 3_000_000, "output": 15_000_000}

@@ -148,11 +148,14 @@ def test_odd_questions_are_answered_without_failing(library, way, question):
     assert library.find(library.admin, question) == []
 
 
-def test_the_filter_narrows_both_paths(library, way):
+@pytest.mark.parametrize("named", [0, 2_000])
+def test_the_filter_narrows_both_paths_whether_its_documents_are_few_or_many(library, way, named, monkeypatch):
+    monkeypatch.setattr(search, "NAMED_DOCUMENTS", named)
     library.keep("Bees fly from ten degrees on.", "facts", metadata={"year": 2020}, external_id="old")
     library.keep("Bees sleep at night, mostly.", "facts", metadata={"year": 2024}, external_id="new")
     found = library.find(library.admin, "What do bees do?", filter={"year": {"gte": 2021}}, min_score=0.0)
     assert [passage.external_id for passage in found] == ["new"]
+    assert library.find(library.admin, "What do bees do?", filter={"year": 1999}, min_score=0.0) == []
 
 
 def test_a_filter_without_meaning_is_an_error_before_anything_is_asked(library):

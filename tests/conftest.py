@@ -1,0 +1,71 @@
+"""What all tests share: the application's own connection, and two tenants that must know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tenants.isolation import PLATFORM, scope
+from tenants.models import Department, Tenant
+from tenants.services import make_department, make_key, make_tenant
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The session's database is made and migrated already."""
+
+
+@pytest.fixture(scope="session")
+def database(django_db_blocker: Any) -> Iterator[None]:
+    """Django's connection, as the application's role. What is written is committed and stays."""
+    with django_db_blocker.unblock():
+        with scope(PLATFORM):
+            Tenant.objects.get_or_create(pk=PLATFORM, defaults={"slug": "platform", "name": "Platform"})
+        yield
+
+
+@dataclass
+class House:
+    """A tenant of a test's own: its departments, and keys by role."""
+
+    id: UUID
+    slug: str
+    owner_key: str
+    departments: dict[str, Department] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    key_ids: dict[str, UUID] = field(default_factory=dict)
+
+    def key(self, role: str, department: str, **more: Any) -> str:
+        """A fresh key of a role in a department."""
+        with scope(self.id):
+            made, key = make_key(name=role, department=self.departments[department], role=role, **more)
+        self.keys[role], self.key_ids[role] = key, made.pk
+        return key
+
+
+def house(name: str, departments: tuple[str, ...]) -> House:
+    with scope(PLATFORM):
+        tenant, owner = make_tenant(f"{name}-{token_hex(4)}", name.title())
+    made = House(tenant.pk, tenant.slug, owner)
+    with scope(tenant.pk):
+        made.departments = {slug: make_department(slug, slug.title()) for slug in departments}
+    for role in ("admin", "developer", "member", "auditor", "billing_manager", "policy_manager"):
+        made.key(role, departments[0])
+    return made
+
+
+@pytest.fixture(scope="module")
+def acme(database: None) -> House:
+    """Acme, with Alice's department legal and Bob's sales."""
+    return house("acme", ("legal", "sales"))
+
+
+@pytest.fixture(scope="module")
+def globex(database: None) -> House:
+    """Globex, where Charlie works."""
+    return house("globex", ("research",))
