@@ -9,8 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from .errors import NotAllowed, StartFailed
+from .errors import BadSetting, NotAllowed, StartFailed
 from .home import Home
+from .schema import identity
 
 GROUP = "customhouse_app"
 _ROLE = (Path(__file__).parent / "sql" / "role.sql").read_bytes()
@@ -20,13 +21,15 @@ _HARMLESS = "nosuperuser nobypassrls nocreatedb nocreaterole"
 def application_url(home: Home, owner_url: str, given: str = "") -> str:
     """The address that the application connects with: `given`, or a login role that is made when it is missing.
 
-    Raises NotAllowed when the owner may not make roles or the application's role could pass the wall, StartFailed when
-    the database cannot be reached.
+    Raises NotAllowed when the owner may not make roles or the application's role could pass the wall, BadSetting when
+    the two addresses are not of one database, StartFailed when it cannot be reached.
     """
     try:
         url = given or _login(home, owner_url)
         with psycopg.connect(url, autocommit=True) as connection:
             _check(connection)
+        if identity(url) != identity(owner_url):
+            raise BadSetting("DATABASE_APP_URL and DATABASE_URL name two different databases: they must be one.")
     except psycopg.errors.InsufficientPrivilege:
         raise NotAllowed(
             "The role of DATABASE_URL may not create roles: give it CREATEROLE, or have somebody make a login role "

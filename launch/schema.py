@@ -31,10 +31,10 @@ def _stamp(url: str) -> str:
     for pattern in _DECIDING:
         for file in sorted(CHECKOUT.glob(pattern)):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return f"{digest.hexdigest()} {_identity(url)}\n"
+    return f"{digest.hexdigest()} {identity(url)}\n"
 
 
-def _identity(url: str) -> str:
+def identity(url: str) -> str:
     """Which database this is, whatever its address is today."""
     with psycopg.connect(url) as connection:
         row = connection.execute(_DATABASE).fetchone()

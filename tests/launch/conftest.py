@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from launch.home import Home
 from tests.launch.standin import CELERY, MANAGE, SERVER, Start
 
 REAL = Path(__file__).resolve().parents[2]
@@ -48,6 +49,7 @@ def begin(checkout: Path) -> Iterator[Callable[..., Start]]:
     for one in started:
         if one.process.poll() is None:
             one.end(signal.SIGTERM)
+        Home(one.home).remove_outside()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from launch import roles
-from launch.errors import NotAllowed, StartFailed
+from launch.errors import BadSetting, NotAllowed, StartFailed
 from launch.home import Home
 from launch.servers import embedded
 
@@ -64,6 +64,14 @@ def test_a_role_outside_the_group_is_refused(owner: str, home: Home) -> None:
     roles.application_url(home, owner)
     with pytest.raises(NotAllowed, match="member"):
         roles.application_url(home, owner, given=limited(owner, "stranger", ""))
+
+
+def test_both_addresses_must_be_of_one_database(owner: str, home: Home) -> None:
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("create database another")
+    elsewhere = roles.application_url(home, owner).replace("/customhouse?", "/another?")
+    with pytest.raises(BadSetting, match="two different databases"):
+        roles.application_url(home, owner, given=elsewhere)
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password(home: Home) -> None:
