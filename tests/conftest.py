@@ -31,7 +31,7 @@ def database(django_db_blocker: Any) -> Iterator[None]:
 
 @dataclass
 class House:
-    """A tenant of a test's own: its departments, and keys by role."""
+    """A tenant of a test's own: its departments, keys by role, and ids of keys by their text."""
 
     id: UUID
     slug: str
@@ -44,7 +44,7 @@ class House:
         """A fresh key of a role in a department."""
         with scope(self.id):
             made, key = make_key(name=role, department=self.departments[department], role=role, **more)
-        self.keys[role], self.key_ids[role] = key, made.pk
+        self.key_ids[key] = made.pk
         return key
 
 
@@ -55,7 +55,7 @@ def house(name: str, departments: tuple[str, ...]) -> House:
     with scope(tenant.pk):
         made.departments = {slug: make_department(slug, slug.title()) for slug in departments}
     for role in ("admin", "developer", "member", "auditor", "billing_manager", "policy_manager"):
-        made.key(role, departments[0])
+        made.keys[role] = made.key(role, departments[0])
     return made
 
 

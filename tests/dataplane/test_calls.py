@@ -146,5 +146,6 @@ def test_an_offline_answer_quotes_the_documents(gateway: Gateway):
     answer = httpx.post(
         gateway.root + "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {gateway.key}"}, timeout=30
     )
+    assert answer.status_code == 200, answer.text
     assert "12,400 euros" in answer.json()["choices"][0]["message"]["content"]
     assert answer.json()["citations"][0]["document"]["title"] == "Lease"

@@ -44,6 +44,7 @@ def test_a_client_that_hangs_up_pays_for_what_was_delivered(gateway: Gateway, ve
     body = {"model": gateway["slow"], "messages": [{"role": "user", "content": "x"}], "stream": True}
     headers = {"authorization": f"Bearer {gateway.key}"}
     with httpx.stream("POST", gateway.root + "/v1/chat/completions", json=body, headers=headers) as answer:
+        assert answer.status_code == 200, answer.read()
         request_id = answer.headers["x-request-id"]
         for number, _ in enumerate(answer.iter_bytes()):
             if number == 5:
@@ -55,7 +56,7 @@ def test_a_client_that_hangs_up_pays_for_what_was_delivered(gateway: Gateway, ve
 
 def test_a_revoked_key_is_refused_at_once_and_its_stream_is_cut(gateway: Gateway):
     key = gateway.acme.key("developer", "legal")
-    revoked = gateway.acme.key_ids["developer"]
+    revoked = gateway.acme.key_ids[key]
     body = {"model": gateway["slow"], "messages": [{"role": "user", "content": "x"}], "stream": True}
     text = []
 
@@ -106,14 +107,18 @@ def test_globex_reaches_nothing_of_acmes(gateway: Gateway):
 
 def test_a_worker_that_is_killed_loses_no_answered_call(gateway: Gateway, server: Server):
     answered: list[str] = []
+    others: list[str] = []
 
     def ask(_: int) -> None:
         try:
             answer = gateway.ask("fixed", "x")
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            others.append(repr(error))
             return
         if answer.status_code == 200:
             answered.append(answer.headers["x-request-id"])
+        else:
+            others.append(answer.text)
 
     with ThreadPoolExecutor(8) as threads:
         calls = [threads.submit(ask, number) for number in range(120)]
@@ -122,7 +127,7 @@ def test_a_worker_that_is_killed_loses_no_answered_call(gateway: Gateway, server
         server.start()
         for call in calls:
             call.result()
-    assert answered
+    assert answered, others[:3]
     for request_id in answered:
         assert actions(gateway, request_id) == ["call.intent", "call.outcome"]
     sweep()

@@ -12,7 +12,12 @@ from pathlib import Path
 from launch import process
 
 SERVER = """
-import http.server, os, signal, socket, sys
+import http.server, os, pathlib, signal, socket, sys
+home = pathlib.Path(os.environ["CUSTOMHOUSE_HOME"])
+def end(*_):
+    running = (home / "postgres/data/postmaster.pid").exists()
+    (home / "server-ended").write_text("before its database" if running else "after its database")
+    sys.exit(0)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = str(os.getpid()).encode()
@@ -20,7 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.signal(signal.SIGTERM, end)
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
 server.socket = socket.socket(fileno=int(sys.argv[1]))
 server.serve_forever()
@@ -50,7 +55,7 @@ class Start:
 
     def __init__(self, checkout: Path, home: Path, command: list[str], **more: str) -> None:
         self.home = home
-        self.output = checkout / f"{home.name}.out"
+        self.output = checkout / f"{home.name}-{len(list(checkout.glob('*.out')))}.out"
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(

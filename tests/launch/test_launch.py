@@ -44,6 +44,12 @@ def test_ctrl_c_ends_all_of_it_without_a_word_from_make(begin: Begin) -> None:
     assert not (start.home / "outside.json").exists()  # the socket's directory is gone as well
 
 
+def test_servers_end_before_what_they_stand_on(begin: Begin) -> None:
+    start = begin().ready()
+    start.end(signal.SIGINT)
+    assert (start.home / "server-ended").read_text() == "before its database"
+
+
 def test_a_killed_server_is_replaced(begin: Begin) -> None:
     start = begin().ready()
     first = serving(start)
@@ -68,6 +74,14 @@ def test_it_starts_again_on_the_same_port_after_everything_was_killed(begin: Beg
     start = begin().ready()
     for pid in [start.process.pid, *start.strays()]:
         os.kill(pid, signal.SIGKILL)
+    start.process.wait()
+    begin("home", CUSTOMHOUSE_PORT=str(port(start))).ready()
+
+
+def test_a_server_that_a_crash_left_hanging_does_not_keep_the_port(begin: Begin) -> None:
+    start = begin().ready()
+    os.kill(serving(start), signal.SIGSTOP)
+    os.kill(start.process.pid, signal.SIGKILL)
     start.process.wait()
     begin("home", CUSTOMHOUSE_PORT=str(port(start))).ready()
 
