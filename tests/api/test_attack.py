@@ -1,0 +1,131 @@
+"""Globex tries every route of the management plane with everything that is Acme's."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from tenants.api.views import ManagementView
+from tests.conftest import House
+
+METHODS = ("get", "patch", "delete", "post", "put")
+
+
+def routes() -> list[tuple[str, type[ManagementView]]]:
+    """Every route of the management plane, as a template, with its view."""
+    found = []
+    for prefix in get_resolver().url_patterns:
+        for route in getattr(prefix, "url_patterns", []):
+            view = getattr(route.callback, "cls", None)
+            if view is not None and issubclass(view, ManagementView):
+                path = re.sub(r"\(\?P<\w+>[^)]*\)", "{id}", str(route.pattern)).strip("^$").replace("/?", "")
+                found.append((f"/api/v1/{path}", view))
+    return found
+
+
+DETAILS = sorted(path for path, _ in routes() if "{id}" in path)
+LISTS = sorted(path for path, _ in routes() if "{id}" not in path)
+
+
+def call(method: str, path: str, key: str, body: Any = None) -> Any:
+    data = b"" if body is None else json.dumps(body).encode()
+    headers = {"authorization": f"Bearer {key}"}
+    return Client().generic(method.upper(), path, data, "application/json", headers=headers)
+
+
+@pytest.fixture(scope="module")
+def things(acme: House) -> dict[str, str]:
+    """One of everything that Acme's admin can make: route -> id."""
+    key = acme.keys["admin"]
+
+    def make(path: str, body: Any) -> dict[str, Any]:
+        answer = call("post", f"/api/v1/{path}", key, body)
+        assert answer.status_code in (201, 202), answer.content
+        return answer.json()
+
+    provider = make("providers", {"name": "house-secret", "kind": "scripted"})
+    deployment = make("deployments", {"provider": provider["id"], "name": "house-secret", "upstream_model": "echo"})
+    model = make("models", {"name": "house-secret", "deployments": [{"deployment": deployment["id"]}]})
+    price = {
+        "deployment": deployment["id"],
+        "kind": "input",
+        "per_million": "1.5",
+        "valid_from": "2020-01-01T00:00:00Z",
+    }
+    make("prices", price)
+    collection = make("collections", {"name": "house-secret"})
+    document = make(
+        "documents", {"collection": "house-secret", "text": "the secret of the house", "title": "house-secret"}
+    )
+    return {
+        "tenants": str(acme.id),
+        "departments": str(acme.departments["legal"].pk),
+        "api-keys": str(acme.key_ids[acme.keys["developer"]]),
+        "providers": provider["id"],
+        "deployments": deployment["id"],
+        "models": model["id"],
+        "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
+        "policies": make("policies", {"name": "house-secret", "rules": {}})["id"],
+        "collections": collection["id"],
+        "documents": document["id"],
+        "ingest-jobs": document["ingest_job"],
+        "users": make("users", {"email": f"{acme.slug}@acme.example", "name": "Alice"})["id"],
+        "memberships": call("get", "/api/v1/memberships", key).json()["results"][0]["id"],
+    }
+
+
+@pytest.mark.parametrize("path", DETAILS)
+@pytest.mark.parametrize("method", METHODS)
+def test_acmes_objects_do_not_exist_for_globex(things: dict[str, str], globex: House, path: str, method: str):
+    target = path.replace("{id}", things[path.split("/")[3]])
+    for body in (None, {"name": "taken over"}):
+        answer = call(method, target, globex.owner_key, body)
+        assert answer.status_code in (404, 405), (answer.status_code, answer.content)
+        assert b"house-secret" not in answer.content
+
+
+@pytest.mark.parametrize("path", DETAILS)
+def test_they_exist_for_acme(things: dict[str, str], acme: House, path: str):
+    target = path.replace("{id}", things[path.split("/")[3]])
+    assert call("get", target, acme.owner_key).status_code in (200, 405)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_and_filters_never_show_acmes_rows(things: dict[str, str], acme: House, globex: House, path: str):
+    for query in ("", f"?actor={acme.key_ids[acme.keys['admin']]}", f"?search={acme.slug}", "?limit=1000&ordering=id"):
+        answer = call("get", path + query, globex.owner_key)
+        assert answer.status_code in (200, 405)
+        for secret in (b"house-secret", str(acme.id).encode(), acme.slug.encode()):
+            assert secret not in answer.content
+
+
+def test_what_globex_makes_cannot_point_at_acmes(things: dict[str, str], globex: House):
+    attempts = [
+        ("deployments", {"provider": things["providers"], "name": "x", "upstream_model": "echo"}),
+        ("models", {"name": "x", "deployments": [{"deployment": things["deployments"]}]}),
+        ("api-keys", {"name": "x", "department": things["departments"]}),
+        ("documents", {"collection": things["collections"], "text": "x"}),
+        ("budgets", {"scope": "model", "target": things["models"], "period": "day", "limit": "1.00"}),
+        ("policies", {"name": "x", "rules": {}, "applies_to": {"scope": "key", "target": things["api-keys"]}}),
+        ("memberships", {"user": things["users"], "role": "member"}),
+    ]
+    answers = [(path, call("post", f"/api/v1/{path}", globex.owner_key, body).status_code) for path, body in attempts]
+    assert answers == [(path, 400) for path, _ in attempts]
+
+
+def test_every_action_of_every_route_has_a_right():
+    for path, view in routes():
+        actions = {name for name in ("list", "retrieve", "create", "partial_update", "destroy") if hasattr(view, name)}
+        actions |= {action.__name__ for action in view.get_extra_actions()}
+        assert actions <= set(view.rights), path
+
+
+def test_nobody_is_answered_without_a_key(globex: House):
+    for path in LISTS:
+        assert Client().get(path).status_code == 401
+        assert call("get", path, "sk-ch-wrong").status_code == 401
