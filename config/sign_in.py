@@ -8,13 +8,13 @@ from uuid import UUID
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 from django.utils import timezone
-from tenants.services import scope_of_member
 
 from audit.models import Event
 from audit.services import first_id, record
 from tenants.console.member import forget
 from tenants.isolation import Scope, scope
 from tenants.models import Membership, User
+from tenants.services import scope_of_member
 
 #: Wrong passwords for one person from one address until both must wait.
 ATTEMPTS = 10
