@@ -1,0 +1,1 @@
+"""What governance costs, measured: `python -m benchmarks`."""
