@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 
+from django.db import connections
+
 from tenants.isolation import PLATFORM, scope
 from tenants.models import Department, Tenant
 from tenants.services import make_department, make_key, make_tenant
@@ -27,6 +29,12 @@ def database(django_db_blocker: Any) -> Iterator[None]:
         with scope(PLATFORM):
             Tenant.objects.get_or_create(pk=PLATFORM, defaults={"slug": "platform", "name": "Platform"})
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_connection() -> None:
+    """Each file connects anew: another may have taken the server away for a while."""
+    connections.close_all()
 
 
 @dataclass
