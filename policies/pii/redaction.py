@@ -58,7 +58,7 @@ class Pii:
 
         Raises PiiRefused (Blocked, MediaRefused, TextTooLarge, TooDeep) or DetectorFailed.
         """
-        vault = vault or self.vault()
+        vault = self.vault() if vault is None else vault
         return await mask_request_async(
             body, rules, self.engine, vault, self.cache, sources=sources, executor=self._executor
         )
@@ -72,7 +72,9 @@ class Pii:
         sources: Mapping[int | str, Source] | None = None,
     ) -> Masked:
         """As `mask`, at once, for whoever has no event loop."""
-        return mask_request(body, rules, self.engine, vault or self.vault(), self.cache, sources=sources)
+        return mask_request(
+            body, rules, self.engine, self.vault() if vault is None else vault, self.cache, sources=sources
+        )
 
     def redact_text(
         self, text: str, rules: PiiRules, *, vault: Vault | None = None, source: Source = Source.USER
@@ -80,7 +82,7 @@ class Pii:
         """One text, redacted as it stands. Raises TextTooLarge above a million characters, and what `mask` raises."""
         if len(text) > REDACT_CHARACTERS:
             raise TextTooLarge(len(text), REDACT_CHARACTERS)
-        vault = vault or self.vault()
+        vault = self.vault() if vault is None else vault
         entities = redact(text, rules, self.engine, vault, self.cache, source=source, direction=Direction.REQUEST)
         return Redacted(replaced(text, entities), tuple(entities), vault)
 

@@ -10,8 +10,8 @@ from .model import TenantForeignKey
 
 TENANT = "tenant_id = wall.tenant()"
 SHARED = (
-    "tenant_id = wall.tenant() or "
-    "(tenant_id = wall.platform() and (shared_with is null or wall.tenant() = any(shared_with)))"
+    "tenant_id = wall.tenant() or (tenant_id = wall.platform() and wall.tenant() is not null "
+    "and (shared_with is null or wall.tenant() = any(shared_with)))"
 )
 
 

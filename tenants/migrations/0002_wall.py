@@ -3,6 +3,7 @@ from django.db import migrations
 from tenants.isolation.operations import TENANT, RunSqlFile, Wall
 
 PLATFORM = "wall.tenant() = wall.platform()"
+OF_PLATFORM = "(tenant_id = wall.platform() and wall.tenant() is not null)"
 OWN_MEMBERSHIP = "exists (select from tenants_membership m where m.tenant_id = tenants_tenant.id)"
 MEMBER = "exists (select from tenants_membership m where m.user_id = tenants_user.id)"
 SELF = "id = wall.person() or email = wall.login()"
@@ -14,7 +15,7 @@ class Migration(migrations.Migration):
     operations = [
         RunSqlFile("tenants/isolation/sql/wall.sql"),
         RunSqlFile("tenants/isolation/sql/announce.sql"),
-        Wall("Revision", read=f"{TENANT} or tenant_id = wall.platform() or {PLATFORM}", write=TENANT),
+        Wall("Revision", read=f"{TENANT} or {OF_PLATFORM} or {PLATFORM}", write=TENANT),
         Wall(
             "Tenant",
             read=f"id = wall.tenant() or {PLATFORM} or {OWN_MEMBERSHIP}",
