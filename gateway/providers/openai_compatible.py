@@ -7,8 +7,6 @@ millisecond of CPU.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
 from email.utils import parsedate_to_datetime
@@ -16,12 +14,9 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
-from gateway.data import ProviderView, Reply, Target
+from gateway.data import Reply, Target
 from gateway.errors import (
     GatewayError,
     UpstreamDisconnected,
@@ -34,26 +29,20 @@ from gateway.errors import (
 
 from .base import INTERNAL
 from .events import MOST_BYTES, MOST_MESSAGE, EventReader, reported_error
+from .http import Address, Answer, Client, Disconnected, HTTPError, Unreachable, request
 from .tokens import reported, reported_embedding
 
-#: Seconds to connect: a host that does not take a connection leaves time for the next deployment.
-CONNECT_S: Final = 10.0
-#: Seconds that an idle connection is kept.
-KEEP_ALIVE_S: Final = 30.0
 #: How much of a refusal is read to find its reason.
 MOST_ERROR_BYTES: Final = 64 << 10
 
 AZURE_API_VERSION: Final = "2024-10-21"
-
-_NETWORK = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError: it is looked at first
 
 
 class OpenAICompatible:
     """A Provider over HTTP. Bound to the event loop of its first call; `close` lets it begin anew on another."""
 
     def __init__(self) -> None:
-        self._open: aiohttp.ClientSession | None = None
-        self._guarded: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def chat(self, target: Target, body: dict[str, Any]) -> Reply:
@@ -73,106 +62,79 @@ class OpenAICompatible:
     async def stream(self, target: Target, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """A streamed chat completion. Closing the generator closes the upstream's connection."""
         reader = EventReader()
-        response: aiohttp.ClientResponse | None = None
+        began = time.monotonic()
+        first = began + min(target.first_token_timeout_s, target.timeout_s)
+        answer = await self._post(target, "/chat/completions", _stream_body(target, body), first)
         try:
-            async with asyncio.timeout(target.first_token_timeout_s):
-                response = await self._post(target, "/chat/completions", _stream_body(target, body))
-                block = await _next_block(response, reader)
+            block = await _next_block(answer, reader)
+            answer.deadline = began + target.timeout_s
             yield block
             while not reader.done:
                 if reader.error:
                     raise reader.error
-                yield await _next_block(response, reader)
-        except TimeoutError:
-            raise UpstreamTimeout("The model did not answer in time.") from None
+                yield await _next_block(answer, reader)
         finally:
-            if response is not None:
-                _hang_up(response)
+            answer.release(finishing=reader.done)
 
     async def close(self) -> None:
         """Ends idle connections."""
-        for session in (self._open, self._guarded):
-            if session is not None:
-                await session.close()
-        self._open = self._guarded = self._loop = None
+        if self._client is not None:
+            await self._client.close()
+        self._client = self._loop = None
 
     # -- one call -------------------------------------------------------------------------------------------------
 
     async def _plain(self, target: Target, path: str, payload: bytes) -> dict[str, Any]:
-        response: aiohttp.ClientResponse | None = None
+        answer = await self._post(target, path, payload, time.monotonic() + target.timeout_s)
         try:
-            response = await self._post(target, path, payload)
-            return _object(await _whole(response, MOST_BYTES))
+            body = await answer.whole(MOST_BYTES)
         except TimeoutError:
             raise UpstreamTimeout("The model did not answer in time.") from None
-        except _NETWORK:
+        except HTTPError:
             raise UpstreamError("The connection to the model broke in the middle of its answer.") from None
         finally:
-            if response is not None:
-                _hang_up(response)
+            answer.release()
+        if len(body) > MOST_BYTES:
+            raise UpstreamError("The model's answer is larger than the gateway accepts.")
+        return _object(body)
 
-    async def _post(self, target: Target, path: str, payload: bytes) -> aiohttp.ClientResponse:
-        """The response, whose status is a success. Raises GatewayError, or TimeoutError."""
+    async def _post(self, target: Target, path: str, payload: bytes, deadline: float) -> Answer:
+        """The answer, whose status is a success; release it. Raises GatewayError."""
         provider = target.provider
+        answer: Answer | None = None
         try:
-            url = _url(provider.base_url, provider.vendor, target.upstream_model, path)
-            response = await self._session(provider, url).post(
-                url,
-                data=payload,
-                headers=_headers(provider),
-                allow_redirects=False,
-                timeout=_timeout(target.timeout_s),
+            address, head = _request(
+                *(provider.base_url, provider.vendor, target.upstream_model, path),
+                *(provider.credential, provider.guarded),
             )
-        except TimeoutError:
-            raise
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ValueError):
-            raise UpstreamError("The model's host cannot be reached.") from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            raise UpstreamDisconnected("The connection to the model was lost before it answered.") from None
-        except _NETWORK:
-            raise UpstreamError("The model's host does not speak HTTP as expected.") from None
-        if response.status != 200:
-            await _refuse(response, provider.credential)
-        return response
+            answer = await self._open().post(address, head, payload, deadline=deadline)
+            status = await answer.head()
+        except BaseException as error:
+            if answer is not None:
+                answer.release()
+            raise _as_ours(error) from None
+        if status != 200:
+            await _refuse(answer, provider.credential)
+        return answer
 
-    def _session(self, provider: ProviderView, url: URL) -> aiohttp.ClientSession:
+    def _open(self) -> Client:
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._open = self._guarded = None
-            self._loop = loop
-        if provider.guarded:
-            _check_literal(url)
-            self._guarded = self._guarded or _new_session(PublicAddresses())
-            return self._guarded
-        self._open = self._open or _new_session(None)
-        return self._open
+        if self._client is None or self._loop is not loop:
+            self._client, self._loop = Client(), loop
+        return self._client
 
 
-class PublicAddresses(AbstractResolver):
-    """Resolves names to public addresses only: a name that points into the house's own network is no host."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """As the system resolves, or OSError when any of the addresses is private."""
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in found):
-            raise OSError("The name resolves to a private address.")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is reachable by everybody: not private, loopback, link-local, reserved or multicast."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    ip = mapped or ip
-    return ip.is_global and not ip.is_multicast
+def _as_ours(error: BaseException) -> BaseException:
+    """What kept a call from being answered, as one of our errors."""
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout("The model did not answer in time.")
+    if isinstance(error, Unreachable | ValueError):
+        return UpstreamError("The model's host cannot be reached.")
+    if isinstance(error, Disconnected):
+        return UpstreamDisconnected("The connection to the model was lost before it answered.")
+    if isinstance(error, HTTPError):
+        return UpstreamError("The model's host does not speak HTTP as expected.")
+    return error
 
 
 def failure(status: int, headers: Mapping[str, str], body: bytes, credential: str = "") -> GatewayError:
@@ -227,69 +189,38 @@ def _stream_body(target: Target, body: Mapping[str, Any]) -> bytes:
     return orjson.dumps(sent)
 
 
-def _headers(provider: ProviderView) -> dict[str, str]:
-    sent = {"content-type": "application/json", "accept-encoding": "identity"}
-    if provider.credential:
-        if provider.vendor == "azure":
-            sent["api-key"] = provider.credential
-        else:
-            sent["authorization"] = f"Bearer {provider.credential}"
-    return sent
-
-
 @lru_cache(maxsize=4096)
-def _url(base_url: str, vendor: str, model: str, path: str) -> URL:
-    """Where a call goes. Azure's older form names the deployment in the path and its version in the query."""
+def _request(
+    base_url: str, vendor: str, model: str, path: str, credential: str, guarded: bool
+) -> tuple[Address, bytes]:
+    """Where a call goes, and the head of its request. Azure's older form names the deployment in the path and its
+    version in the query. Raises ValueError when the address or the credential cannot be used.
+    """
     parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("base_url is not an address")
     place, query = parts.path.rstrip("/"), parts.query
     if vendor == "azure" and not place.endswith("/openai/v1"):
         if "/openai/deployments/" not in place:
             place = place.removesuffix("/openai") + f"/openai/deployments/{quote(model, safe='')}"
         query = query or f"api-version={AZURE_API_VERSION}"
-    return URL(urlunsplit((parts.scheme, parts.netloc, place + path, query, "")), encoded=True)
-
-
-@lru_cache(maxsize=256)
-def _timeout(total: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=min(CONNECT_S, total))
-
-
-def _new_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60, use_dns_cache=resolver is None, resolver=resolver
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        skip_auto_headers=("user-agent", "accept"),
-    )
-
-
-def _check_literal(url: URL) -> None:
-    """An address that needs no resolving is looked at here."""
-    try:
-        public = is_public(url.host or "")
-    except ValueError:
-        return  # a name: the resolver looks at what it points to
-    if not public:
-        raise ValueError("base_url is a private address")
+    url = urlunsplit((parts.scheme, parts.netloc, quote(place + path, safe="/%:@!$&'()*+,;=~-._"), query, ""))
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if credential:
+        headers |= {"api-key": credential} if vendor == "azure" else {"authorization": f"Bearer {credential}"}
+    address = Address.of(url, guarded=guarded)
+    return address, request(address, headers)
 
 
 # -- what comes back ----------------------------------------------------------------------------------------------
 
 
-async def _next_block(response: aiohttp.ClientResponse, reader: EventReader) -> bytes:
-    """The next events, as many as are there. Raises UpstreamError when the answer ends too early."""
+async def _next_block(answer: Answer, reader: EventReader) -> bytes:
+    """The next events, as many as are there. Raises GatewayError, also when the answer ends too early."""
     while True:
         try:
-            data = await response.content.readany()
+            data = await answer.read()
         except TimeoutError:
-            raise
-        except _NETWORK:
+            raise UpstreamTimeout("The model did not answer in time.") from None
+        except HTTPError:
             raise UpstreamError("The connection to the model broke in the middle of its answer.") from None
         block = reader.feed(data) if data else reader.end()
         if block:
@@ -298,33 +229,14 @@ async def _next_block(response: aiohttp.ClientResponse, reader: EventReader) -> 
             raise reader.error
 
 
-async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body. Raises UpstreamError when it is larger than `most` bytes."""
-    parts, size = [], 0
-    while data := await response.content.readany():
-        parts.append(data)
-        size += len(data)
-        if size > most:
-            raise UpstreamError("The model's answer is larger than the gateway accepts.")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _refuse(response: aiohttp.ClientResponse, credential: str) -> None:
+async def _refuse(answer: Answer, credential: str) -> None:
     try:
-        body = await response.content.read(MOST_ERROR_BYTES)
-    except _NETWORK:
+        body = (await answer.whole(MOST_ERROR_BYTES))[:MOST_ERROR_BYTES]
+    except (HTTPError, TimeoutError):
         body = b""  # the status says enough
     finally:
-        _hang_up(response)
-    raise failure(response.status, response.headers, body, credential)
-
-
-def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """Gives the connection back when the answer was read to its end; closes it at once otherwise."""
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()
+        answer.release()
+    raise failure(answer.status, answer.headers, body, credential)
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from gateway.errors import (
     UpstreamUnauthorized,
 )
 from gateway.providers.events import DONE
-from gateway.providers.openai_compatible import OpenAICompatible, is_public, retry_after
+from gateway.providers.http import is_public
+from gateway.providers.openai_compatible import OpenAICompatible, retry_after
 from tests.gateway.fakes import (
     HANG_UP,
     STREAM_END,
