@@ -39,8 +39,9 @@ def database(url: str) -> dict[str, Any]:
         "HOST": options.pop("host", parts.hostname or ""),
         "PORT": options.pop("port", parts.port or ""),
         "OPTIONS": options,
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
+        # Under ASGI every request has a thread of its own: a connection that is kept would never be used again, and two
+        # hundred requests a minute would use up the server.
+        "CONN_MAX_AGE": 0,
         # A pooler in transaction mode keeps neither prepared statements nor server-side cursors.
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
