@@ -14,6 +14,7 @@ from .roles import Role, rights_of
 
 
 class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
+    slug = serializers.SlugField(max_length=Tenant._meta.get_field("slug").max_length)  # a taken one is a conflict
     owner_key = serializers.CharField(read_only=True, required=False, help_text="Shown once, at creation.")
 
     class Meta:

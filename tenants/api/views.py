@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import IntegrityError, OperationalError
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions, mixins, viewsets
 from rest_framework.pagination import CursorPagination
@@ -112,6 +113,8 @@ class ManagementView(viewsets.GenericViewSet[Any]):
             exc = problems.Conflict("Something of that name is there already, or it is still in use.")
         elif isinstance(exc, OperationalError):
             exc = problems.Unavailable()
+        elif isinstance(exc, DataError | ValidationError):  # a null character, an id that is none: no row has such
+            exc = exceptions.ValidationError("A value in the address or the body is malformed.")
         return super().handle_exception(exc)
 
 
