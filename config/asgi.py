@@ -1,4 +1,7 @@
-"""The ASGI application: /v1 goes through the gateway's lean door, everything else through Django."""
+"""The ASGI application: /v1 goes through the gateway's lean door, everything else through Django.
+
+`config.serve` takes /v1 straight from the socket instead; this way serves it under any other server.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  (Django must be set up first)
 
-from gateway.asgi import Door  # noqa: E402
+from gateway import asgi as gateway_asgi  # noqa: E402
+from gateway.door import Door  # noqa: E402
 from gateway.runtime import Runtime  # noqa: E402
 
 Scope = MutableMapping[str, Any]
@@ -33,7 +37,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return
     path: str = scope.get("path", "")
     if path.startswith("/v1/") or path == "/v1":
-        await door(scope, receive, send)
+        await gateway_asgi.answer(door, scope, receive, send)
         return
     if path == "/healthz":
         await _text(send, 200, b"ok\n")

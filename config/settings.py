@@ -181,6 +181,8 @@ DEFAULT_MAX_TOKENS = 4096
 PRIVATE_HOSTS_ALLOWED = [host for host in env("CUSTOMHOUSE_PRIVATE_HOSTS", "").split(",") if host]
 SCRIPTED_PROVIDER = env("CUSTOMHOUSE_SCRIPTED", "1") == "1"
 WORKERS = int(env("CUSTOMHOUSE_WORKERS", "1"))
+# Proxies in front of us whose x-forwarded-for tells the client's address.
+TRUSTED_PROXIES = [proxy for proxy in env("CUSTOMHOUSE_TRUSTED_PROXIES", "127.0.0.1,::1").split(",") if proxy]
 
 # Documents
 EMBEDDER = env("CUSTOMHOUSE_EMBEDDER", "retrieval.ingest.embed.LocalEmbedder")

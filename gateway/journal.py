@@ -46,6 +46,9 @@ MOST_WAITING = 5_000  #: intents and refusals; more are turned away at once
 MOST_REFUSALS = 2_000
 MOST_IN_BATCH = 256
 WATCH_SECONDS = 0.25
+#: that a row waits for company, at most: fewer commits for a wait that a worker with many calls does not notice
+PACE_SECONDS = 0.005
+SHARE = 6  #: of the open calls, one in so many makes company enough
 DRAIN_SECONDS = 10.0
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -159,8 +162,9 @@ class Journal:
         self.metrics = Metrics()
         self._leases = leases
         self._open: dict[UUID, float] = {}
-        self._events = Lane("events", url, {"scope": _SCOPE, "rows": EVENTS}, self.metrics)
-        self._outcomes = Lane("outcomes", url, {"scope": _SCOPE, "rows": OUTCOMES}, self.metrics)
+        crowd = self._open.__len__
+        self._events = Lane("events", url, {"scope": _SCOPE, "rows": EVENTS}, self.metrics, crowd)
+        self._outcomes = Lane("outcomes", url, {"scope": _SCOPE, "rows": OUTCOMES}, self.metrics, crowd)
         self._refusals = 0
         self._watching: asyncio.Task[None] | None = None
         leases.watch_open(self._oldest)
@@ -270,10 +274,15 @@ class Journal:
 
 
 class Lane:
-    """One connection and the rows that wait for it."""
+    """One connection and the rows that wait for it. `crowd` tells how many calls are open."""
 
-    def __init__(self, name: str, url: str, statements: Mapping[str, str], metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, url: str, statements: Mapping[str, str], metrics: Metrics, crowd: Callable[[], int]
+    ) -> None:
         self._name, self._url, self._statements, self._metrics = name, url, statements, metrics
+        self._crowd = crowd
+        self._began, self._enough = 0.0, 0  #: of the last batch; rows that are waited for
+        self._ripe = asyncio.Event()
         self._queue: deque[Entry] = deque()
         self._flying: list[Entry] = []
         self._wake = asyncio.Event()
@@ -289,6 +298,7 @@ class Lane:
         """Writes what waits until a moment (time.monotonic), then closes."""
         self._stopping = True
         self._wake.set()
+        self._ripe.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=max(until - time.monotonic(), 0.1))
             self._task.cancel()
@@ -320,6 +330,8 @@ class Lane:
         entry = Entry(tenant, row, _json(row), future, time.monotonic(), patience, subject, written, dropped)
         self._queue.append(entry)
         self._wake.set()
+        if len(self._queue) >= self._enough:
+            self._ripe.set()
         return future
 
     def tire(self, now: float) -> None:
@@ -350,9 +362,23 @@ class Lane:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            await self._gather()
             batch = self._next()
             if batch:
                 await self._deliver(wire, batch)
+
+    async def _gather(self) -> None:
+        """Waits a moment for more rows, where many calls are open and the last batch was only just begun."""
+        now = time.monotonic()
+        soon, enough = self._began + PACE_SECONDS - now, self._crowd() // SHARE
+        if soon > 0 and len(self._queue) < enough and not self._stopping:
+            self._enough = enough
+            self._ripe.clear()
+            timer = asyncio.get_running_loop().call_later(soon, self._ripe.set)
+            await self._ripe.wait()
+            timer.cancel()
+            now = time.monotonic()
+        self._began = now
 
     def _next(self) -> list[Entry]:
         batch: list[Entry] = []

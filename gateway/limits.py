@@ -1,7 +1,9 @@
 """Requests and tokens per minute, shared by all workers: sliding minutes (GCRA) in Redis.
 
-The calls that gather while a batch is under way are asked about together, in one script. Redis may be gone: then each
-worker keeps to its share of the limits by itself, from where the shared counters stood, and no call waits for it.
+Far from every limit a call does not wait for Redis: a worker may use half of its share of what was left when it last
+heard, and tells Redis a moment later. Nearer to a limit Redis decides; calls that gather while a batch is under way are
+asked about together, in one script. Redis may be gone: then each worker keeps to its share of the limits by itself,
+from where the shared counters stood, and no call waits for it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ log = logging.getLogger("customhouse.limits")
 MINUTE = 60_000_000.0  #: microseconds
 PATIENCE_SECONDS = 0.05  #: that calls wait for Redis
 RETRY_SECONDS = 0.25
-LATER_SECONDS = 0.02  #: that a correction waits for company
+LATER_SECONDS = 0.02  #: that what need not be asked waits until it is told
+FRESH_SECONDS = 0.2  #: for which a worker relies on what it heard
+FAR = 64  #: calls of this size that must fit into what a worker may use without asking
 MOST_IN_BATCH = 256
 MOST_KEPT = 20_000
 _SCRIPT = (Path(__file__).parent / "lua" / "limits.lua").read_text()
@@ -72,7 +76,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class Ask:
-    """A call's question, or (without a future) a correction."""
+    """A call's question, or (without a future) what has been used and is only told."""
 
     counters: Sequence[Counter]
     units: Sequence[int]
@@ -138,6 +142,7 @@ class Limits:
         self._sha = ""
         self._up, self._stopping = False, False
         self._queue: deque[Ask] = deque()
+        self._untold: dict[Counter, int] = {}
         self._wake = asyncio.Event()
         self._plans: dict[UUID | None, tuple[Caller, tuple[Counter, ...]]] = {}
         self._here = Here(self._workers)
@@ -168,6 +173,10 @@ class Limits:
         self.metrics.asked += 1
         if not self._up:
             return self._judge_here(counters, units)
+        stands = self._here.spare(counters, units)
+        if stands is not None:
+            self._tell(counters, units)
+            return Verdict(True, counters, stands)
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._queue.append(Ask(counters, units, future))
         self._wake.set()
@@ -179,12 +188,18 @@ class Limits:
         units = [actual - _charged(tokens, counter) for counter in counters]
         if not any(units):
             return
-        if self._up:  # it rides with the next question, or goes soon by itself
-            if not self._queue:
-                asyncio.get_running_loop().call_later(LATER_SECONDS, self._wake.set)
-            self._queue.append(Ask(counters, units, None))
+        if self._up:
+            self._here.use(counters, units)
+            self._tell(counters, units)
         else:
             self._here.move(counters, units)
+
+    def _tell(self, counters: Sequence[Counter], units: Sequence[int]) -> None:
+        """Redis hears of it with the next question, or soon."""
+        if not self._untold and not self._queue:
+            asyncio.get_running_loop().call_later(LATER_SECONDS, self._wake.set)
+        for counter, count in zip(counters, units, strict=True):
+            self._untold[counter] = self._untold.get(counter, 0) + count
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -207,13 +222,16 @@ class Limits:
         return found
 
     async def _run(self) -> None:
-        while self._queue or not self._stopping:
+        while self._queue or self._untold or not self._stopping:
             self._wake.clear()
-            if not self._queue:
+            if not self._queue and not self._stopping:
                 await self._wake.wait()
-                continue
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_IN_BATCH))]
-            await self._answer(batch)
+            if self._untold:
+                told, self._untold = self._untold, {}
+                batch.insert(0, Ask(list(told), list(told.values()), None))
+            if batch:
+                await self._answer(batch)
 
     async def _answer(self, batch: list[Ask]) -> None:
         if not self._up:
@@ -234,6 +252,7 @@ class Limits:
             if ask.future is not None and not ask.future.done():
                 ask.future.set_result(self._verdict(ask.counters, ask.units, allowed, ahead, 1))
         self._here.learn(question.names, question.ahead)
+        self._here.use(list(self._untold), list(self._untold.values()))
 
     async def _evaluate(self, question: Question) -> str:
         names = question.names
@@ -248,8 +267,8 @@ class Limits:
     def _answer_here(self, batch: list[Ask]) -> None:
         for ask in batch:
             if ask.future is None:
-                self._here.move(ask.counters, ask.units)
-            elif not ask.future.done():
+                continue  # it was counted here when it was admitted
+            if not ask.future.done():
                 ask.future.set_result(self._judge_here(ask.counters, ask.units))
 
     def _judge_here(self, counters: Sequence[Counter], units: Sequence[int]) -> Verdict:
@@ -307,14 +326,44 @@ class Here:
 
     workers: int
     tat: dict[str, float] = field(default_factory=dict)  #: unix microseconds
+    heard: dict[str, tuple[float, float]] = field(default_factory=dict)  #: when, and what may be used without asking
 
     def learn(self, names: Sequence[str], ahead: Sequence[float]) -> None:
         """How the shared counters stand: microseconds until each is empty."""
         now = time.time() * 1e6
         if len(self.tat) > MOST_KEPT:
             self.tat = {name: moment for name, moment in self.tat.items() if moment > now}
+            self.heard.clear()
         for name, found in zip(names, ahead, strict=True):
             self.tat[name] = now + found
+            self.heard[name] = now, (MINUTE - found) / (2 * self.workers)
+
+    def spare(self, counters: Sequence[Counter], units: Sequence[int]) -> list[float] | None:
+        """Counts a call that needs no asking, and says how its counters stand (see `ask`); None when it must ask.
+
+        However many workers do this at once, together they use no more than half of what was left.
+        """
+        now = time.time() * 1e6
+        steps = []
+        for counter, count in zip(counters, units, strict=True):
+            when, usable = self.heard.get(counter.name, (0.0, 0.0))
+            step = count * MINUTE / max(counter.limit, 1)
+            if now - when > FRESH_SECONDS * 1e6 or usable < FAR * step:
+                return None
+            steps.append((counter.name, when, usable, step))
+        for name, when, usable, step in steps:
+            self.heard[name] = when, usable - step
+            self.tat[name] = max(self.tat[name], now) + step
+        return [self.tat[name] - now for name, _, _, _ in steps]
+
+    def use(self, counters: Sequence[Counter], units: Sequence[int]) -> None:
+        """Counts what Redis does not know of yet."""
+        now = time.time() * 1e6
+        for counter, count in zip(counters, units, strict=True):
+            step = count * MINUTE / max(counter.limit, 1)
+            self.tat[counter.name] = max(max(self.tat.get(counter.name, 0.0), now) + step, now)
+            when, usable = self.heard.get(counter.name, (0.0, 0.0))
+            self.heard[counter.name] = when, usable - max(step, 0.0)
 
     def ask(self, counters: Sequence[Counter], units: Sequence[int]) -> tuple[bool, list[float]]:
         """Whether a call may go on, and the microseconds until each counter is empty."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -380,7 +380,6 @@ class Stream:
         self._settled = self._gone = self._revoked = False
         self._target = prepared.targets[0]
         self._first_ms: float | None = None
-        self._listener: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] | None = None
         vault, body = prepared.masked.vault, prepared.call.body
         self._rewriter = StreamRewriter(
@@ -397,11 +396,14 @@ class Stream:
         """Known when the first block is."""
         return [(b"x-customhouse-model", self._target.label.encode()), *self._p.headers]
 
-    async def start(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> bytes:
-        """The first block that the client gets. Raises GatewayError, which is settled then."""
+    async def start(self, on_gone: Callable[[Callable[[], None]], None]) -> bytes:
+        """The first block that the client gets. Raises GatewayError, which is settled then.
+
+        on_gone: takes what is to be called when the client hangs up.
+        """
         task = asyncio.current_task()
         assert task is not None
-        self._listener = asyncio.create_task(self._hung_up(receive, task))
+        on_gone(lambda: self._hung_up(task))
         self._forget = self._pipeline.snapshots.watch(
             self._p.caller.tenant, lambda snapshot: self._changed(snapshot, task)
         )
@@ -456,8 +458,6 @@ class Stream:
 
     async def close(self) -> None:
         """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""
-        if self._listener is not None:
-            self._listener.cancel()
         if self._forget is not None:
             self._forget()
         settled = self._settle("interrupted")
@@ -493,11 +493,7 @@ class Stream:
             return self._rewriter.tokens
         return Tokens(input=count_input(self._p.masked.body), output=self._rewriter.output_tokens(), estimated=True)
 
-    async def _hung_up(
-        self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]], task: asyncio.Task[Any]
-    ) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def _hung_up(self, task: asyncio.Task[Any]) -> None:
         self._gone = True
         task.cancel()
 

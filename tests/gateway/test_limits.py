@@ -69,6 +69,34 @@ async def test_all_workers_count_together() -> None:
         assert sum(found) == 30
 
 
+async def test_far_from_a_limit_no_call_waits_for_redis() -> None:
+    alice = caller(rpm=10_000)
+    async with worker() as limits:
+        await limits.admit(alice, 1)
+        asked = limits.metrics.batches
+        found = [await limits.admit(alice, 1) for _ in range(500)]
+        assert limits.metrics.batches - asked < 50
+        assert header(found[-1], "remaining-requests") == str(10_000 - 501 + refilled(found[-1], 10_000, 501))
+        await asyncio.sleep(0.1)
+        async with worker() as other:
+            left = int(header(await other.admit(alice, 1), "remaining-requests"))
+            assert left < 10_000 - 480, "what was not asked was told"
+
+
+async def test_workers_that_do_not_ask_still_admit_no_more_than_the_limit() -> None:
+    alice = caller(rpm=3_000)
+    async with worker() as one, worker() as two:
+        began = time.monotonic()
+        found = await asyncio.gather(*(admitted(limits, alice, 2_500) for limits in (one, two)))
+        flowed_back = (time.monotonic() - began) * 3_000 / 60
+        assert 3_000 <= sum(found) <= 3_000 + flowed_back + 1
+
+
+def refilled(verdict: Verdict, limit: int, used: int) -> int:
+    """What has flowed back into a counter since it was full."""
+    return int((MINUTE - verdict.ahead[0]) * limit / MINUTE + 1e-6) - (limit - used)
+
+
 async def test_calls_that_arrive_together_are_asked_together_and_counted_one_by_one() -> None:
     alice = caller(rpm=10)
     async with worker() as limits:
@@ -181,7 +209,7 @@ async def test_without_redis_the_count_goes_on_from_where_it_stood() -> None:
 
 
 async def test_a_redis_that_hangs_costs_fifty_milliseconds_once() -> None:
-    alice = caller(rpm=10_000)
+    alice = caller(rpm=240)  # so few that each call asks
     async with Proxy(settings.REDIS_URL) as proxy, worker(proxy.url) as limits:
         await limits.admit(alice, 1)
         proxy.hang()
