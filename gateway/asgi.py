@@ -46,8 +46,8 @@ class AsgiExchange:
     async def write(self, block: bytes) -> None:
         await self._send({"type": "http.response.body", "body": block, "more_body": True})
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def end(self, block: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": block})
 
     def on_gone(self, told: Callable[[], None]) -> None:
         self._listening = asyncio.create_task(self._listen(told))

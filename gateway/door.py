@@ -51,8 +51,8 @@ class Exchange(Protocol):
         """A further piece; waits while the client does not read."""
         ...
 
-    async def end(self) -> None:
-        """There are no more pieces."""
+    async def end(self, block: bytes) -> None:
+        """The last piece."""
         ...
 
     def on_gone(self, told: Callable[[], None]) -> None:
@@ -157,7 +157,7 @@ async def _stream(exchange: Exchange, answer: Stream, request_id: UUID) -> None:
         await exchange.begin(headers, first)
         async for block in answer.rest():
             await exchange.write(block)
-        await exchange.end()
+        await exchange.end(answer.last)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if not answer.hung_up or task is None:

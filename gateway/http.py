@@ -129,9 +129,8 @@ class Request:
         if self.waiting is not None:
             await self.waiting
 
-    async def end(self) -> None:
-        if self._chunked:
-            self._reception.send(b"0\r\n\r\n")
+    async def end(self, block: bytes) -> None:
+        self._reception.send(self._piece(block) + (b"0\r\n\r\n" if self._chunked else b""))
         self._finish()
 
     def on_gone(self, told: Callable[[], None]) -> None:

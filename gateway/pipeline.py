@@ -367,7 +367,7 @@ class Pipeline:
 
 
 class Stream:
-    """A streamed answer: `start` gives its first block, `rest` the others, `close` ends it in any case.
+    """A streamed answer: `start` gives its first block, `rest` the others, then stands the `last`; `close` in any case.
 
     A client that hangs up and a key that is revoked both cancel the task that streams; which of them it was decides
     whether there is still anybody to tell.
@@ -380,6 +380,7 @@ class Stream:
         self._settled = self._gone = self._revoked = False
         self._target = prepared.targets[0]
         self._first_ms: float | None = None
+        self.last = b""
         self._forget: Callable[[], None] | None = None
         vault, body = prepared.masked.vault, prepared.call.body
         self._rewriter = StreamRewriter(
@@ -432,7 +433,7 @@ class Stream:
             raise
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """The other blocks. What goes wrong from here on is told inside the stream."""
+        """The other blocks but the `last`. What goes wrong from here on is told inside the stream."""
         rewriter, opened = self._rewriter, self._opened
         assert opened is not None
         try:
@@ -444,17 +445,17 @@ class Stream:
             spent = self._attempts.answered(self._target, tokens)
             await self._hand_over(rewriter.stopped_by, tokens)
             cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
-            yield rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
+            self.last = rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
         except GatewayError as error:
             await self._settle(error.code)
-            yield error.event()
+            self.last = error.event()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._gone or not self._revoked or task is None:
                 raise
             task.uncancel()
             await self._settle("revoked")
-            yield Revoked("The API key was revoked while the answer was streamed.").event()
+            self.last = Revoked("The API key was revoked while the answer was streamed.").event()
 
     async def close(self) -> None:
         """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""

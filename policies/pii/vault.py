@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -37,13 +38,13 @@ class Vault:
     __slots__ = ("_by_id", "_by_value", "_hash_key", "_reserved", "_secret")
 
     def __init__(self, scope_secret: bytes | None = None, *, hash_key: bytes | None = None) -> None:
-        """`scope_secret`: 16 bytes or more; without one a fresh random secret is used, so nothing links two requests.
+        """`scope_secret`: 16 to 64 bytes; without one a fresh random secret is used, so nothing links two requests.
 
         `hash_key` keys the irreversible `hash` action and should live as long as hashes are to be comparable.
         """
         self._secret = secrets.token_bytes(32) if scope_secret is None else scope_secret
-        if len(self._secret) < 16:
-            raise ValueError("A scope's secret has at least 16 bytes.")
+        if not 16 <= len(self._secret) <= 64:
+            raise ValueError("A scope's secret has 16 to 64 bytes.")
         self._hash_key = self._secret if hash_key is None else hash_key
         self._by_value: dict[tuple[str, str], str] = {}
         self._by_id: dict[str, tuple[str, str]] = {}
@@ -83,7 +84,7 @@ class Vault:
         """The ids that a value may have, in order: the first, unless something else has it already."""
         subject = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
         for attempt in range(1_000_000):
-            number = int.from_bytes(hmac.digest(self._secret, b"%d\0%s" % (attempt, subject), "sha256")[:8], "big")
+            number = int.from_bytes(blake2b(b"%d\0%s" % (attempt, subject), key=self._secret, digest_size=8).digest(), "big")
             token = ""
             for _ in range(ID_LENGTH):
                 number, index = divmod(number, len(ALPHABET))
