@@ -1,8 +1,10 @@
 """A fake vendor in OpenAI's form, on loopback, whose inbox can be read. The model's name says what it does.
 
 `echo` answers with the last user message, `fixed` with a sentence, `tool` with a call whose arguments hold the message,
-`no-usage` does not count, `slow` streams a word every 50 ms, `error-500` and the like fail, `garbage` is no JSON, and
-`breaks` drops the connection in the middle of its answer.
+`json` with an object that holds it, `no-usage` does not count, `slow` streams a word every 50 ms (200, or as many as
+it may), `error-500` and the like fail, `garbage` is no JSON, `hang` answers too late, `reset` drops the connection of
+each request that it has not seen before; in the middle of a stream `breaks` drops it, `garbles` sends what is no JSON,
+and `stalls` stops.
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ from typing import Any
 from aiohttp import web
 
 
+class _HungUp(Exception):
+    """The vendor has dropped the connection."""
+
+
 class Vendor:
     """`with Vendor() as vendor: vendor.url, vendor.inbox`."""
 
     def __init__(self) -> None:
         self.inbox: list[str] = []
-        self.hung_up = 0
+        self.hung_up = 0  #: clients that did, in the middle of a stream
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -55,7 +61,14 @@ class Vendor:
             return web.json_response({"error": failure}, status=int(name[6:]))
         if name == "garbage":
             return web.Response(text="<html>", content_type="text/html")
+        if name == "hang":
+            await asyncio.sleep(3)
+        if name == "reset" and self.inbox.count(raw) == 1:
+            _hang_up(request)
+            return web.Response()
         text = "The gateway keeps its ledger." if name in ("fixed", "slow") else body["messages"][-1]["content"]
+        if name == "json":
+            text = json.dumps({"said": text})
         if body.get("stream"):
             return await self._stream(request, body, text)
         message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -76,20 +89,23 @@ class Vendor:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         name = body["model"]
-        words = ["word "] * 200 if name == "slow" else [text[i : i + 3] for i in range(0, len(text), 3)]
+        text = json.dumps({"text": text}) if name == "tool" else text
+        words = [text[i : i + 3] for i in range(0, len(text), 3)]
+        if name == "slow":
+            words = ["word "] * min(200, body.get("max_tokens") or 200)
         try:
             for number, word in enumerate(words):
-                if name == "breaks" and number == len(words) // 2:
-                    assert request.transport is not None
-                    request.transport.abort()
-                    return response
-                await response.write(_event(name, {"content": word}))
+                if number == len(words) // 2:
+                    await _go_wrong(request, response)
+                await response.write(_event(name, _part(body, number, word)))
                 await asyncio.sleep(0.05 if name == "slow" else 0)
             await response.write(_event(name, {}, "stop"))
             if name != "no-usage":
                 usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
                 await response.write(_data({"id": "x", "model": name, "choices": [], "usage": usage}))
             await response.write(b"data: [DONE]\n\n")
+        except _HungUp:
+            pass
         except ConnectionError:
             self.hung_up += 1
         return response
@@ -103,6 +119,34 @@ class Vendor:
         return web.json_response(
             {"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
         )
+
+
+async def _go_wrong(request: web.Request, response: web.StreamResponse) -> None:
+    """What some models do in the middle of a stream."""
+    name = json.loads(await request.text())["model"]
+    if name in ("breaks", "garbles"):
+        await asyncio.sleep(0.1)  # what was said before is on its way
+    if name == "breaks":
+        _hang_up(request)
+        raise _HungUp
+    if name == "garbles":
+        await response.write(b"data: <html>\n\n")
+    if name == "stalls":
+        await asyncio.sleep(3)
+
+
+def _hang_up(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()
+
+
+def _part(body: dict[str, Any], number: int, word: str) -> dict[str, Any]:
+    """What one event of a stream adds: to the text, or to the arguments of the one tool call."""
+    if body["model"] != "tool":
+        return {"content": word}
+    begun = {"id": "c1", "type": "function"} if number == 0 else {}
+    name = {"name": body["tools"][0]["function"]["name"]} if number == 0 else {}
+    return {"tool_calls": [{"index": 0, **begun, "function": {**name, "arguments": word}}]}
 
 
 def _event(model: str, delta: dict[str, Any], finish: str | None = None) -> bytes:

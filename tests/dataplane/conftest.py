@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -25,11 +24,16 @@ from tenants.services import make_key
 from tests.conftest import House, house
 from tests.vendor import Vendor
 
-MODES = ("echo", "fixed", "tool", "no-usage", "slow", "error-500", "error-429", "garbage", "breaks", "embed")
+#: What the vendor can do, and where it is given little time for it.
+MODES = {
+    *("echo", "fixed", "tool", "json", "no-usage", "slow", "embed"),
+    *("error-400", "error-429", "error-500", "garbage", "hang", "reset", "breaks", "garbles", "stalls"),
+}
+IMPATIENT = {"hang", "stalls"}
 
 
 class Server:
-    """One worker on a socket of its own; it can be killed and comes back on the same address."""
+    """One worker on a socket of its own."""
 
     def __init__(self) -> None:
         self._listener = socket.socket()
@@ -49,10 +53,6 @@ class Server:
             except httpx.HTTPError:
                 time.sleep(0.1)
         raise AssertionError("the server did not start")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -87,12 +87,17 @@ class Gateway:
     platform_key: str
     run: str
     provider: str = ""
+    connected: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> str:
         return self.acme.keys["developer"]
 
     def __getitem__(self, mode: str) -> str:
+        """The name of the model that behaves so; it is made when it is first named."""
+        if mode in MODES and mode not in self.connected:
+            self.connected.add(mode)
+            self._connect(mode)
         return f"{self.run}-{mode}"
 
     def sdk(self, key: str | None = None) -> openai.OpenAI:
@@ -116,27 +121,30 @@ class Gateway:
         found: list[dict[str, Any]] = self.manage("GET", f"audit/events?request_id={request_id}")["results"]
         return found
 
-    def connect(self, vendor: Vendor, mode: str, provider: str, alias: str | None = None, **more: Any) -> None:
-        name = self[alias or mode]
-        kind = ["embeddings"] if mode == "embed" else ["chat"]
+    def _connect(self, mode: str) -> None:
+        """A deployment with prices and a model, known to the worker when this returns."""
+        name = f"{self.run}-{mode}"
         body = {
-            "provider": provider,
+            "provider": self.provider,
             "name": name,
             "upstream_model": mode,
-            "capabilities": kind,
-            "timeout_s": 20,
-            **more,
+            "capabilities": ["embeddings" if mode == "embed" else "chat"],
+            "timeout_s": 0.5 if mode in IMPATIENT else 20,
         }
-        deployment = self.manage("POST", "deployments", body, expect=201)
-        for price, amount in (("input", "3.00"), ("output", "15.00")):
-            row = {
-                "deployment": deployment["id"],
-                "kind": price,
-                "per_million": amount,
-                "valid_from": "2020-01-01T00:00:00Z",
-            }
-            self.manage("POST", "prices", row, expect=201)
-        self.manage("POST", "models", {"name": name, "deployments": [{"deployment": deployment["id"]}]}, expect=201)
+        deployment = self.manage("POST", "deployments", body, expect=201)["id"]
+        price = {"deployment": deployment, "valid_from": "2020-01-01T00:00:00Z"}
+        for kind, amount in (("input", "3.00"), ("output", "15.00")):
+            self.manage("POST", "prices", {**price, "kind": kind, "per_million": amount}, expect=201)
+        self.manage("POST", "models", {"name": name, "deployments": [{"deployment": deployment}]}, expect=201)
+        self.wait_for_model(name)
+
+    def wait_for_model(self, name: str) -> None:
+        """Workers hear of a change at its commit, which is a moment later."""
+        for _ in range(100):
+            if name in {model.id for model in self.sdk().models.list()}:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the worker did not hear of {name}")
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +153,7 @@ def gateway(server: Server, vendor: Vendor) -> Gateway:
     with scope(PLATFORM):
         _, platform_key = make_key(name="tests", department=None, role="owner", clearance=3)
     made = Gateway(server.root, acme, platform_key, token_hex(4))
-    body = {
-        "name": made.run,
-        "kind": "openai_compatible",
-        "base_url": vendor.url,
-        "api_key": "k",
-        "tenants": [acme.slug],
-    }
-    provider = made.manage("POST", "providers", body, platform_key, expect=201)["id"]
-    for mode in MODES:
-        made.connect(vendor, mode, provider)
-    made.provider = provider
+    provider = {"name": made.run, "kind": "openai_compatible", "base_url": vendor.url, "api_key": "k"}
+    body = {**provider, "tenants": [acme.slug]}
+    made.provider = made.manage("POST", "providers", body, platform_key, expect=201)["id"]
     return made
