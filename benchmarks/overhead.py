@@ -71,13 +71,13 @@ def body(head: str, stream: bool, model: str = "fixed") -> str:
 
 
 @contextmanager
-def passthrough(url: str) -> Iterator[Subject]:
-    """The gateway that governs nothing, running."""
+def passthrough(kind: str, name: str, url: str) -> Iterator[Subject]:
+    """A gateway that governs nothing, running."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.passthrough", str(port), url], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.passthrough", kind, str(port), url], cwd=ROOT)
     try:
         answering(port, process)
-        yield Subject("pass-through", f"http://127.0.0.1:{port}/v1/chat/completions", "none", Watched(process.pid))
+        yield Subject(name, f"http://127.0.0.1:{port}/v1/chat/completions", "none", Watched(process.pid))
     finally:
         process.terminate()
         process.wait(10)
@@ -85,10 +85,15 @@ def passthrough(url: str) -> Iterator[Subject]:
 
 def run(stage: Stage, *, rounds: int = 3, seconds: float = 3, soak: int = 0) -> list[Section]:
     """Measures; `soak` requests more are sent to the gateway alone, to see its memory."""
-    with upstream() as url, passthrough(url) as bare, server() as gateway:
+    with (
+        upstream() as url,
+        passthrough("general", "pass-through", url) as bare,
+        passthrough("own", "own parts", url) as own,
+        server() as gateway,
+    ):
         key = governed(gateway, stage.told["platform_key"], url, ("fixed", "echo"))
         whole = Subject("customhouse", gateway.root + "/v1/chat/completions", key, gateway.process)
-        subjects = [Subject("direct", url + "/chat/completions", "none", None), bare, whole]
+        subjects = [Subject("direct", url + "/chat/completions", "none", None), bare, own, whole]
         asyncio.run(verify(whole))
         fresh = count(1_000_000, 200_000)
         rows = measure(subjects, stage.postgres, rounds, seconds, fresh)
@@ -208,7 +213,9 @@ def _figures(rows: dict[str, dict[str, list[Row]]]) -> Section:
     beside = f"\n\nPostgreSQL used {database:.0f} µs of CPU a plain request beside the worker." if database else ""
     said = (
         f"{CONNECTIONS} connections ({driver()}), one worker each, prompts of 400 characters. CPU is that of the "
-        f"answering process, a request.\n\n{told}\n\n{table(head, lines)}{beside}"
+        "answering process, a request. `pass-through` is a bare proxy of uvicorn and aiohttp, as a gateway is usually "
+        "built; `own parts` is our own server and client with nothing between them.\n\n"
+        f"{told}\n\n{table(head, lines)}{beside}"
     )
     return Section("The gateway beside a pass-through without governance", said)
 

@@ -1,22 +1,30 @@
-"""A gateway that governs nothing: the same server and the same HTTP client as ours, and what came in goes out.
+"""Gateways that govern nothing: what came in goes out. They are the measure of what governance costs.
 
-It is the measure: what governance costs is what our gateway is slower than this one.
-Run: `python -m benchmarks.passthrough PORT UPSTREAM_URL`.
+    general   uvicorn and aiohttp, as a gateway is usually built
+    own       the server and the HTTP client of ours, and nothing between them
+
+Run: `python -m benchmarks.passthrough general|own PORT UPSTREAM_URL`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import aiohttp
 import uvicorn
 
+from gateway.http import House, Reception
+from gateway.providers.http import Address, Answer, Client, request
+
 Message = MutableMapping[str, Any]
+HEADERS = {"content-type": "application/json", "authorization": "Bearer none"}
 
 
-class PassThrough:
+class General:
     """The ASGI application."""
 
     def __init__(self, upstream: str) -> None:
@@ -28,9 +36,8 @@ class PassThrough:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        headers = {"content-type": "application/json", "authorization": "Bearer none"}
         url = self._upstream + scope["path"].removeprefix("/v1")
-        async with self._client.post(url, data=await _whole(receive), headers=headers) as reply:
+        async with self._client.post(url, data=await _whole(receive), headers=HEADERS) as reply:
             kind = reply.headers["content-type"].encode()
             if kind == b"text/event-stream":
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
@@ -63,15 +70,50 @@ async def _whole(receive: Callable[[], Awaitable[Message]]) -> bytes:
             return b"".join(parts)
 
 
+class Own:
+    """A door that lets everything pass."""
+
+    max_body = 10 << 20
+
+    def __init__(self, upstream: str) -> None:
+        self._address = Address.of(upstream + "/chat/completions")
+        self._head = request(self._address, HEADERS)
+        self._client = Client()
+
+    async def __call__(self, exchange: Any) -> None:
+        answer = await self._client.post(self._address, self._head, exchange.body, deadline=time.monotonic() + 600)
+        try:
+            await self._pass_on(exchange, answer, await answer.head())
+        finally:
+            answer.release(finishing=True)
+
+    async def _pass_on(self, exchange: Any, answer: Answer, status: int) -> None:
+        kind = answer.headers["content-type"].encode()
+        if kind != b"text/event-stream":
+            await exchange.respond(status, [(b"content-type", kind)], await answer.whole(10 << 20))
+            return
+        await exchange.begin([(b"content-type", kind)], await answer.read())
+        while block := await answer.read():
+            await exchange.write(block)
+        await exchange.end(b"")
+
+
+async def _serve_own(port: int, upstream: str) -> None:
+    house = House(Own(upstream), asyncio.Protocol, set(), set())  # type: ignore[arg-type]
+    server = await asyncio.get_running_loop().create_server(lambda: Reception(house), "127.0.0.1", port, backlog=2048)
+    await server.serve_forever()
+
+
+def main(kind: str, port: int, upstream: str) -> None:
+    """Serves until it is ended."""
+    common: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "warning"}
+    if kind == "general":
+        uvicorn.run(General(upstream), host="127.0.0.1", port=port, lifespan="on", server_header=False, **common)
+        return
+    config = uvicorn.Config("", loop="uvloop")
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve_own(port, upstream))
+
+
 if __name__ == "__main__":
-    uvicorn.run(
-        PassThrough(sys.argv[2]),
-        host="127.0.0.1",
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-    )
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

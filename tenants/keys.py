@@ -52,8 +52,8 @@ def public_id(credential: str) -> str | None:
 
 
 def digest(pepper: bytes, credential: str) -> bytes:
-    """Keyed BLAKE2b (RFC 7693) under the installation's pepper: 32 bytes, at a fifth of what HMAC-SHA-256 costs."""
-    return hashlib.blake2b(credential.encode(), key=pepper, digest_size=32).digest()
+    """HMAC-SHA-256 under the installation's pepper: 32 bytes."""
+    return hmac.digest(pepper, credential.encode(), hashlib.sha256)
 
 
 def matches(stored: bytes, pepper: bytes, credential: str) -> bool:
