@@ -80,7 +80,11 @@ class Snapshots:
         public_id = keys.public_id(credential)
         if public_id is None:
             raise UnknownCredential
-        snapshot = self._known(public_id) or await self._find(public_id)
+        snapshot = self._known(public_id)
+        if snapshot is None:
+            if not keys.is_whole(credential):
+                raise UnknownCredential
+            snapshot = await self._find(public_id)
         entry = snapshot.callers.get(public_id)
         if entry is None or not keys.matches(entry[0], self._pepper, credential):
             raise UnknownCredential
