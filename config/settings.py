@@ -164,7 +164,9 @@ CELERY = {
     "task_reject_on_worker_lost": True,
     "worker_prefetch_multiplier": 1,
     "broker_connection_retry_on_startup": True,
-    "broker_transport_options": {"visibility_timeout": 3600},
+    # A broker that hangs must not hold up who hands it work: that is stored, and housekeeping hands it out again.
+    "broker_transport_options": {"visibility_timeout": 3600, "socket_timeout": 2, "socket_connect_timeout": 2},
+    "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0},
     "timezone": "UTC",
     # What runs by itself; a run that nobody took in time is not made up for.
     "beat_schedule": {

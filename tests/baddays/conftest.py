@@ -23,12 +23,38 @@ from celery import Celery
 from django.conf import settings
 
 from launch import process
+from launch.postgres import Postgres
+from launch.redis import Redis
 from launch.servers import Servers, embedded
 from tests.vendor import Vendor
 
 ROOT = Path(settings.BASE_DIR)
 MODES = ("echo", "slow")
 WORKERS = 2
+
+
+@contextmanager
+def frozen(server: Postgres | Redis) -> Iterator[None]:
+    """The server stands still: connections stay, nothing answers."""
+    root = psutil.Process(server.pid)
+    stopped = [root, *root.children(recursive=True)]
+    for one in stopped:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in stopped:
+            one.resume()
+
+
+@contextmanager
+def crashed(server: Postgres | Redis) -> Iterator[None]:
+    """The server is killed, and comes back later."""
+    server.kill()
+    try:
+        yield
+    finally:
+        server.start()
 
 
 @dataclass(frozen=True)
@@ -73,39 +99,15 @@ class Installation:
 
     # -- what goes wrong --------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """PostgreSQL stands still: connections stay, nothing answers."""
+    @property
+    def postgres(self) -> Postgres:
         assert self.running.postgres is not None
-        root = psutil.Process(self.running.postgres.pid)
-        stopped = [root, *root.children(recursive=True)]
-        for one in stopped:
-            one.suspend()
-        try:
-            yield
-        finally:
-            for one in stopped:
-                one.resume()
+        return self.running.postgres
 
-    @contextmanager
-    def crashed(self) -> Iterator[None]:
-        """PostgreSQL is killed, and comes back later."""
-        assert self.running.postgres is not None
-        self.running.postgres.kill()
-        try:
-            yield
-        finally:
-            self.running.postgres.start()
-
-    @contextmanager
-    def without_redis(self) -> Iterator[None]:
-        """Redis is killed, and comes back later."""
+    @property
+    def redis(self) -> Redis:
         assert self.running.redis is not None
-        self.running.redis.kill()
-        try:
-            yield
-        finally:
-            self.running.redis.start()
+        return self.running.redis
 
     def processes(self, command: str) -> list[psutil.Process]:
         """The launcher's children in whose command line a word stands."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
-from tests.baddays.conftest import House, eventually
+from launch.postgres import Postgres
+from tests.baddays.conftest import House, crashed, eventually, frozen
 
 AWAY_SECONDS = 5
 
+Fault = Callable[[Postgres], AbstractContextManager[None]]
 
-@pytest.mark.parametrize("fault", ["frozen", "crashed"])
-def test_no_answer_is_delivered_without_its_record(acme: House, fault: str):
+
+@pytest.mark.parametrize("fault", [frozen, crashed])
+def test_no_answer_is_delivered_without_its_record(acme: House, fault: Fault):
     unseen = acme.new_key()["key"]  # no worker has met it yet
     with acme.crowd(max_tokens=40) as got:
         assert eventually(lambda: len(got) > 40, 20)
         away = time.monotonic()
-        with getattr(acme.at, fault)():
+        with fault(acme.at.postgres):
             stranger = acme.ask(key=unseen)
             time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - away)))
         back = time.monotonic()
@@ -35,7 +40,7 @@ def test_no_answer_is_delivered_without_its_record(acme: House, fault: str):
 
 
 def test_meanwhile_the_gateway_lives_but_is_not_ready(acme: House):
-    with acme.at.crashed():
+    with crashed(acme.at.postgres):
         assert httpx.get(acme.at.root + "/healthz", timeout=30).status_code == 200
         assert httpx.get(acme.at.root + "/readyz", timeout=30).status_code == 503
         headers = {"authorization": f"Bearer {acme.owner}"}

@@ -12,7 +12,7 @@ SENTENCE = "The carrier answers for the goods from the gate of the works until t
 
 
 def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
-    spender, limit = acme.new_key(), Decimal("0.10")
+    spender, limit = acme.new_key(), Decimal("0.06")
     body = {"scope": "key", "target": spender["id"], "period": "day", "limit": str(limit), "warn_at": []}
     budget = acme.at.manage(acme.owner, "POST", "budgets", body)["id"]
     workers = acme.at.living()
@@ -45,7 +45,7 @@ def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
 
 def test_a_document_is_ingested_though_its_worker_is_killed(acme: House):
     acme.at.manage(acme.owner, "POST", "collections", {"name": "contracts"})
-    text = "".join(SENTENCE.format(number) for number in range(800))
+    text = "".join(SENTENCE.format(number) for number in range(500))
     body = {"collection": "contracts", "title": "Terms", "text": text}
     document = acme.at.manage(acme.owner, "POST", "documents", body)["id"]
 
