@@ -54,9 +54,10 @@ TENANTS = (
         (("legal", "Legal"), ("sales", "Sales")),
         (("alice", "Alice Archer", "admin", "legal"), ("bob", "Bob Brandt", "member", "sales")),
         (
-            ("supplier-agreement.md", "Supplier agreement with Brightwater Packaging", ""),
-            ("travel-policy.md", "Travel and expenses policy", ""),
+            # Lists show the newest first: what the first application may read comes last here.
             ("sales-playbook.txt", "Sales playbook for laboratory scales", "sales"),
+            ("travel-policy.md", "Travel and expenses policy", ""),
+            ("supplier-agreement.md", "Supplier agreement with Brightwater Packaging", ""),
         ),
         "What is the notice period of the supplier agreement with Brightwater Packaging?",
     ),
