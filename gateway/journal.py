@@ -47,8 +47,8 @@ MOST_REFUSALS = 2_000
 MOST_IN_BATCH = 256
 WATCH_SECONDS = 0.25
 #: that a row waits for company, at most: fewer commits for a wait that a worker with many calls does not notice
-PACE_SECONDS = 0.005
-SHARE = 6  #: of the open calls, one in so many makes company enough
+PACE_SECONDS = 0.008
+SHARE = 4  #: of the open calls, one in so many makes company enough
 DRAIN_SECONDS = 10.0
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 

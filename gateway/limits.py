@@ -39,6 +39,12 @@ MOST_KEPT = 20_000
 _SCRIPT = (Path(__file__).parent / "lua" / "limits.lua").read_text()
 
 
+_HEADERS = {
+    kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
+    for kind in ("requests", "tokens")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """One limit: `kind` is "requests" or "tokens"."""
@@ -60,6 +66,8 @@ class Verdict:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, of the tightest limit of each kind."""
+        if not self.counters:
+            return []
         tightest: dict[str, tuple[int, Counter, float]] = {}
         for counter, ahead in zip(self.counters, self.ahead, strict=True):
             left = max(int((MINUTE - ahead) * counter.limit / MINUTE + 1e-6), 0)
@@ -67,10 +75,9 @@ class Verdict:
                 tightest[counter.kind] = left, counter, ahead
         found = []
         for kind, (left, counter, ahead) in tightest.items():
-            name = kind.encode()
-            found.append((b"x-ratelimit-limit-" + name, b"%d" % counter.limit))
-            found.append((b"x-ratelimit-remaining-" + name, b"%d" % left))
-            found.append((b"x-ratelimit-reset-" + name, f"{ahead / 1e6:.3f}".rstrip("0").rstrip(".").encode() + b"s"))
+            limit, remaining, reset = _HEADERS[kind]
+            seconds = (b"%.3f" % (ahead / 1e6)).rstrip(b"0").rstrip(b".")
+            found += [(limit, b"%d" % counter.limit), (remaining, b"%d" % left), (reset, seconds + b"s")]
         return found
 
 

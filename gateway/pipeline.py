@@ -199,7 +199,8 @@ class Pipeline:
         masked = await self._mask(body, rules, grounded=call.retrieval is not None)
         seen.entities = masked.counts
 
-        reservation, ceiling = await self._reserve(caller, snapshot, model, targets, masked, wanted)
+        size = _input_bound(masked.body)
+        reservation, ceiling = await self._reserve(caller, snapshot, model, targets, size, wanted)
         intent = Intent(
             call=call.id,
             caller=caller,
@@ -211,7 +212,7 @@ class Pipeline:
             region=targets[0].provider.region,
             policy=rules.label,
             reservation=reservation,
-            input_tokens=_input_bound(masked.body),
+            input_tokens=size,
             output_tokens=ceiling,
             entities=masked.counts,
             passages=[_cited(source) for source in sources],
@@ -293,14 +294,13 @@ class Pipeline:
         snapshot: Snapshot,
         model: ModelView,
         targets: Sequence[Target],
-        masked: Masked,
+        size: int,
         wanted: int,
     ) -> tuple[Reservation, int]:
         """Holds the worst case in every budget of the call; near a limit, what is left of it and a lower ceiling."""
         prices = _prices(snapshot)
         budgets: Budgets = snapshot.parts["budgets"]
         tables = [prices.of(target.id) for target in targets]
-        size = _input_bound(masked.body)
         amount = max(worst_case(table, size, wanted) for table in tables)
         lowest = max(worst_case(table, size, min(wanted, FEWEST_TOKENS)) for table in tables)
         found = budgets.of(department=caller.department, user=caller.user, key=caller.key, model=model.id)

@@ -28,6 +28,8 @@ LONGEST: Final = 64
 ID_TOKEN: Final = re.compile(rf"(?<![0-9A-Za-z])[{ALPHABET}{ALPHABET.lower()}]{{{ID_LENGTH}}}(?![0-9A-Za-z])")
 """What may be read as the last part of a placeholder."""
 
+_LETTERS: Final = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
+"""What letter a byte of a digest becomes."""
 _FORMAT: Final = b"\x01"
 _NONCE: Final = 12
 
@@ -84,11 +86,8 @@ class Vault:
         """The ids that a value may have, in order: the first, unless something else has it already."""
         subject = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
         for attempt in range(1_000_000):
-            number = int.from_bytes(blake2b(b"%d\0%s" % (attempt, subject), key=self._secret, digest_size=8).digest(), "big")
-            token = ""
-            for _ in range(ID_LENGTH):
-                number, index = divmod(number, len(ALPHABET))
-                token += ALPHABET[index]
+            digest = blake2b(b"%d\0%s" % (attempt, subject), key=self._secret, digest_size=ID_LENGTH).digest()
+            token = digest.translate(_LETTERS).decode()
             # Letters and digits both: such a word is neither a word nor a number of the text around it.
             if not token.isalpha() and not token.isdigit():
                 yield token
