@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from config.asgi import door
 from config.settings import TRUSTED_PROXIES
-from gateway.http import House, Reception
+from gateway.http import House, Proxies, Reception
 
 DRAIN_SECONDS = 20
 BACKLOG = 2048
@@ -28,7 +28,8 @@ BACKLOG = 2048
 class Connections:
     """Makes the protocol of each new connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Proxies) -> None:
+        self._trusted = trusted
         self._house: House | None = None
 
     def __call__(
@@ -41,7 +42,7 @@ class Connections:
                 server_state.connections,
                 server_state.tasks,
                 headers=lambda: server_state.default_headers,
-                trusted=frozenset(TRUSTED_PROXIES),
+                trusted=self._trusted,
             )
         return Reception(self._house)
 
@@ -52,13 +53,13 @@ def main() -> None:
     settings = uvicorn.Config(
         "config.asgi:application",
         loop="uvloop",
-        http=Connections(),  # type: ignore[arg-type]  # called as a class is
+        http=Connections(Proxies(TRUSTED_PROXIES)),  # type: ignore[arg-type]  # called as a class is
         lifespan="on",
         access_log=False,
         log_level="warning",
         server_header=False,
         backlog=BACKLOG,
-        forwarded_allow_ips=list(TRUSTED_PROXIES),
+        forwarded_allow_ips=[proxy.strip() for proxy in TRUSTED_PROXIES],
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner:
