@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from select import POLLIN, poll
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -19,7 +20,8 @@ Pool = AsyncConnectionPool[Connection]
 def make_pool(url: str, size: int = 4, *, check: bool = False) -> Pool:
     """A pool that is not open yet (`await pool.open()`); one for each use, so that one use never starves another.
 
-    `check` asks a connection whether it lives before it is handed out: for rare and important uses.
+    A connection that the server has closed meanwhile is not handed out. `check` even asks each whether it lives: for
+    rare and important uses.
     """
     options: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": False}
     return AsyncConnectionPool(
@@ -30,8 +32,18 @@ def make_pool(url: str, size: int = 4, *, check: bool = False) -> Pool:
         timeout=5,
         open=False,
         kwargs=options,
-        check=AsyncConnectionPool.check_connection if check else None,
+        check=AsyncConnectionPool.check_connection if check else _check_if_noticed,
     )
+
+
+async def _check_if_noticed(connection: Connection) -> None:
+    """Raises when the server has gone. It costs a system call: a connection at rest has nothing to read, unless the
+    other side has closed it (or has sent a notice, so that it must be asked).
+    """
+    watch = poll()
+    watch.register(connection.pgconn.socket, POLLIN)
+    if watch.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 @asynccontextmanager

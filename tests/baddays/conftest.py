@@ -209,6 +209,11 @@ class House:
         whole = status == 200 and text.endswith("data: [DONE]\n\n" if stream else "}")
         return Answer(status, request_id, whole, began, time.monotonic(), wait, code)
 
+    def search(self, query: str, collections: Sequence[str] | None = None) -> httpx.Response:
+        body = {"query": query} | ({"collections": collections} if collections else {})
+        headers = {"authorization": f"Bearer {self.key}"}
+        return httpx.post(self.at.root + "/v1/retrieval/search", json=body, headers=headers, timeout=30)
+
     def new_key(self, **more: Any) -> Any:
         body = {"name": token_hex(3), "department": "legal", "role": "developer", **more}
         return self.at.manage(self.owner, "POST", "api-keys", body)

@@ -48,3 +48,4 @@ def test_meanwhile_the_gateway_lives_but_is_not_ready(acme: House):
         assert (managed.status_code, managed.headers["retry-after"]) == (503, "2")
     assert eventually(lambda: httpx.get(acme.at.root + "/readyz", timeout=30).status_code == 200, 15)
     assert eventually(lambda: {acme.ask().status for _ in range(8)} == {200}, 10)
+    assert {acme.search("good morning").status_code for _ in range(16)} == {200}  # no dead connection is left to find

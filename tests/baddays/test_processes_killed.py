@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import httpx
-
 from tests.baddays.conftest import WORKERS, House, eventually
 
 SENTENCE = "The carrier answers for the goods from the gate of the works until the buyer has signed for pallet {}. "
@@ -63,8 +61,8 @@ def test_a_document_is_ingested_though_its_worker_is_killed(acme: House):
     )
     acme.at.order("retrieval.housekeeping")
     assert eventually(lambda: state() == "ready", 60)
-    headers = {"authorization": f"Bearer {acme.owner}"}
-    asked = {"query": "Who answers for pallet 7?", "collections": ["contracts"]}
-    found = httpx.post(f"{acme.at.root}/v1/retrieval/search", json=asked, headers=headers, timeout=30).json()["data"]
+    answer = acme.search("Who answers for pallet 7?", ["contracts"])
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["data"]
     assert len({passage["chunk_id"] for passage in found}) == len(found) > 0
     assert {passage["document"]["version"] for passage in found} == {1}
