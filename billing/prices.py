@@ -106,11 +106,19 @@ def cost(tokens: TokenCounts, prices: Mapping[str, int]) -> int:
 
 def worst_case(prices: Mapping[str, int], input_tokens: int, output_tokens: int) -> int:
     """The most that so many tokens can cost, whichever kinds they turn out to be, in pico-dollars."""
-    if not prices:
-        return 0
-    dearest_in = max(rate(kind, prices) for kind in ("input", "cached_input", "cache_write", "embedding"))
-    dearest_out = max(rate("output", prices), rate("reasoning", prices))
+    dearest_in, dearest_out = dearest(prices)
     return input_tokens * dearest_in + output_tokens * dearest_out
+
+
+def dearest(prices: Mapping[str, int]) -> tuple[int, int]:
+    """Pico-dollars for the dearest kind of token that goes in, and that comes out."""
+    if not prices:
+        return 0, 0
+    into = prices.get("input", 0)
+    for kind in ("cached_input", "cache_write", "embedding"):
+        if kind in prices and prices[kind] > into:
+            into = prices[kind]
+    return into, max(rate("output", prices), rate("reasoning", prices))
 
 
 def is_priced(provider_kind: str, self_hosted: bool, prices: Mapping[str, int], call_kind: str = "chat") -> bool:

@@ -9,6 +9,7 @@ from .pricelist import PRICE_KINDS, price_rows, set_price
 from .prices import (
     Prices,
     cost,
+    dearest,
     decimal,
     import_prices,
     is_priced,
@@ -17,7 +18,6 @@ from .prices import (
     per_token,
     pico,
     usd,
-    worst_case,
 )
 from .reports import budget_states, usage
 from .sweeper import sweep
@@ -35,6 +35,7 @@ __all__ = [
     "Swept",
     "budget_states",
     "cost",
+    "dearest",
     "decimal",
     "import_prices",
     "is_priced",
@@ -48,5 +49,4 @@ __all__ = [
     "sweep",
     "usage",
     "usd",
-    "worst_case",
 ]

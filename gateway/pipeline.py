@@ -17,7 +17,7 @@ import orjson
 
 from billing.errors import BudgetExhausted as NoBudget
 from billing.errors import LedgerUnavailable
-from billing.services import Budgets, Leases, Prices, Reservation, cost, is_priced, usd, worst_case
+from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, is_priced, usd
 from policies.errors import RulesError
 from policies.services import (
     Blocked,
@@ -300,9 +300,9 @@ class Pipeline:
         """Holds the worst case in every budget of the call; near a limit, what is left of it and a lower ceiling."""
         prices = _prices(snapshot)
         budgets: Budgets = snapshot.parts["budgets"]
-        tables = [prices.of(target.id) for target in targets]
-        amount = max(worst_case(table, size, wanted) for table in tables)
-        lowest = max(worst_case(table, size, min(wanted, FEWEST_TOKENS)) for table in tables)
+        rates = [dearest(prices.of(target.id)) for target in targets]
+        amount = _most(rates, size, wanted)
+        lowest = _most(rates, size, min(wanted, FEWEST_TOKENS))
         found = budgets.of(department=caller.department, user=caller.user, key=caller.key, model=model.id)
         try:
             reservation = await self._leases.reserve(caller.tenant, found, amount, at_least=lowest)
@@ -312,9 +312,7 @@ class Pipeline:
             raise Unavailable(str(error), retry_after=2) from error
         if reservation.amount >= amount:
             return reservation, wanted
-        free = max(worst_case(table, size, 0) for table in tables)
-        one = max(worst_case(table, 0, 1) for table in tables)
-        return reservation, (reservation.amount - free) // one
+        return reservation, (reservation.amount - _most(rates, size, 0)) // _most(rates, 0, 1)
 
     # -- plain answers ----------------------------------------------------------------------------------------------
 
@@ -591,6 +589,13 @@ def _length(content: Any) -> int:
     if isinstance(content, str):
         return len(content)
     return sum(len(str(part)) for part in content) if isinstance(content, list) else 0
+
+
+def _most(rates: Sequence[tuple[int, int]], into: int, out: int) -> int:
+    """The worst case in pico-dollars over deployments with these dearest prices of a token in and out."""
+    if len(rates) == 1:
+        return rates[0][0] * into + rates[0][1] * out
+    return max(dear_in * into + dear_out * out for dear_in, dear_out in rates)
 
 
 def _input_bound(body: dict[str, Any]) -> int:
