@@ -1,22 +1,25 @@
-"""The pooled HTTP/1.1 client through which calls leave the house. Parsing is httptools'; the rest is as little as possible.
+"""The pooled HTTP/1.1 client through which calls leave the house. Parsing is httptools'; the rest is very little.
 
     Client ──► Connection (one exchange at a time; kept when the answer was read to its end) ──► Answer
 
 A general client costs 85 to 170 µs a call and again for every piece of a stream; this one about 30. It knows POST, one
 host a connection, bodies of known length, chunked or until the end, and nothing of redirects, cookies, proxies or
 compression, which no call to a model needs.
+
+A connection is used again only when the one answer to its last request has come, and nothing else: whatever is left
+over on it would be taken for the answer to somebody else's call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httptools
@@ -27,7 +30,7 @@ CONNECT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 30.0
 #: Seconds between two looks at the deadlines: none is kept more exactly than this.
 TICK_S: Final = 0.05
-#: An answer whose head is larger is no answer.
+#: An answer whose head is larger is no answer, nor is one that goes on for so long between two bytes of its body.
 MOST_HEAD_BYTES: Final = 64 << 10
 #: Seconds that the end of a body may come after all that counts of it; then its connection is given up.
 END_S: Final = 0.2
@@ -208,7 +211,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, client: Client, key: tuple[str, str, int, bool]) -> None:
         self._client, self.key = client, key
         self._answer: Answer | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self.alive = False
         self.deadline = self.since = 0.0
@@ -218,20 +221,25 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self.deadline = deadline
         answer = self._answer = Answer(self)
-        self._transport.write(data)
+        if self.alive:
+            self._transport.write(data)
+        else:
+            answer.fail(Disconnected("Nothing came."))
         return answer
 
     def end(self, answer: Answer, *, finishing: bool) -> None:
         """The answer is not wanted any more: the connection is kept when all of it has come, or does so presently."""
         if self._answer is not answer:
             return
-        if finishing and self.alive and not answer.complete:
+        if finishing and self.alive and not answer.complete and not answer.slowed:
             answer.finishing = True
             self.deadline = time.monotonic() + END_S
             return
         self._answer = None
         self.since = time.monotonic()
-        self._client.keep(self, reusable=self.alive and answer.complete and answer.keep_alive)
+        # An upstream may answer before it has read all of a request: what it has not read would begin the next one.
+        clean = self.alive and self._transport is not None and not self._transport.get_write_buffer_size()
+        self._client.keep(self, reusable=answer.complete and answer.keep_alive and clean)
 
     def fail(self, error: Exception) -> None:
         """Ends the exchange with an error."""
@@ -268,8 +276,7 @@ class Connection(asyncio.Protocol):
         if answer is None:  # nobody asked
             self.close()
             return
-        if not answer.status:
-            answer.head_bytes += len(data)
+        answer.overhead += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -277,7 +284,9 @@ class Connection(asyncio.Protocol):
                 self.fail(Malformed("What came is not HTTP/1.1."))
                 return
             answer.keep_alive = False  # more came than was said
-        if not answer.status and answer.head_bytes > MOST_HEAD_BYTES:
+            if self._answer is None:
+                self.close()
+        if answer.overhead > MOST_HEAD_BYTES and not answer.complete:
             self.fail(Malformed("The head of the answer does not end."))
             return
         answer.wake()
@@ -287,14 +296,22 @@ class Connection(asyncio.Protocol):
             self._answer.ended()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.alive = False
+        self.alive, self._parser = False, None
         answer = self._answer
-        if answer is not None and not answer.complete:
-            answer.fail(Broken("It ended too early.") if answer.head_bytes else Disconnected("Nothing came."))
+        if answer is not None:
+            begun = answer.overhead or answer.status
+            answer.fail(Broken("It ended too early.") if begun else Disconnected("Nothing came."))
             if answer.finishing:
                 self.end(answer, finishing=False)
 
     # -- httptools ------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        answer = self._answer
+        if answer is None:
+            self.close()
+        elif answer.complete:  # nobody asked for another
+            answer.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is not None:
@@ -303,20 +320,21 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         answer = self._answer
-        if answer is None:
+        if answer is None or answer.complete:
             return
         if status < 200:  # an interim answer
             answer.header_lines.clear()
             return
         answer.status, answer.keep_alive = status, self._parser.should_keep_alive()
+        answer.head_lines = len(answer.header_lines)
 
     def on_body(self, body: bytes) -> None:
-        if self._answer is not None:
+        if self._answer is not None and not self._answer.complete:
             self._answer.take(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer
-        if answer is not None and answer.status:
+        if answer is not None and answer.status and not answer.complete:
             answer.complete = True
             if answer.finishing:
                 self.end(answer, finishing=False)
@@ -326,8 +344,8 @@ class Answer:
     """The answer to one request, as it comes."""
 
     __slots__ = (
-        *("_connection", "_error", "_parts", "_slowed", "_waiter", "_waiting"),
-        *("complete", "finishing", "head_bytes", "header_lines", "keep_alive", "status"),
+        *("_connection", "_error", "_parts", "_waiter", "_waiting"),
+        *("complete", "finishing", "head_lines", "header_lines", "keep_alive", "overhead", "slowed", "status"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -336,10 +354,11 @@ class Answer:
         self._waiting = 0
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
-        self._slowed = False
+        self.slowed = False  #: the upstream is not read, because its answer is not
         self.status = 0
         self.header_lines: list[tuple[bytes, bytes]] = []
-        self.head_bytes = 0
+        self.head_lines = 0  #: how many of them stand before the body
+        self.overhead = 0  #: bytes since the beginning, or since the last byte of the body
         self.complete = False  #: all of it has come, though not all may have been read
         self.finishing = False
         self.keep_alive = False
@@ -347,7 +366,8 @@ class Answer:
     @property
     def headers(self) -> dict[str, str]:
         """By lower-case name."""
-        return {str(name, "latin-1").lower(): str(value, "latin-1") for name, value in self.header_lines}
+        lines = self.header_lines[: self.head_lines]
+        return {str(name, "latin-1").lower(): str(value, "latin-1") for name, value in lines}
 
     @property
     def deadline(self) -> float:
@@ -371,8 +391,8 @@ class Answer:
                 return b""
             await self._wait()
         parts, self._parts, self._waiting = self._parts, [], 0
-        if self._slowed:
-            self._slowed = False
+        if self.slowed:
+            self.slowed = False
             self._connection.slow(False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -397,10 +417,11 @@ class Answer:
     # -- the connection's side ------------------------------------------------------------------------------------
 
     def take(self, body: bytes) -> None:
+        self.overhead = 0
         self._parts.append(body)
         self._waiting += len(body)
-        if self._waiting > MOST_WAITING_BYTES and not self._slowed:
-            self._slowed = True
+        if self._waiting > MOST_WAITING_BYTES and not self.slowed:
+            self.slowed = True
             self._connection.slow(True)
 
     def ended(self) -> None:
@@ -432,11 +453,24 @@ class Answer:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is reachable by everybody: not private, loopback, link-local, reserved or multicast."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    ip = mapped or ip
-    return ip.is_global and not ip.is_multicast
+    """Whether an IP address is reachable by everybody: not private, loopback, link-local, reserved or multicast; nor
+    IPv6 that stands for such an IPv4 address.
+    """
+    ip = ip_address(address.partition("%")[0])
+    inner = _inner(ip) if isinstance(ip, IPv6Address) else ip
+    if inner is not None:
+        return inner.is_global and not inner.is_multicast
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _inner(ip: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address to which packets for an IPv6 address go in the end: mapped, NAT64 (RFC 6052), 6to4, Teredo."""
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+
+
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 @cache

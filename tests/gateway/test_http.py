@@ -958,17 +958,21 @@ async def test_a_whole_answer_that_nobody_reads_is_given_up(hall: Hall, door: Do
             await until(lambda: not hall.connections)
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_client_that_reads_slowly_is_not(hall: Hall, door: Doorman) -> None:
+async def test_a_client_that_reads_slowly_is_not(
+    hall: Hall, door: Doorman, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KEEP_ALIVE_S", "STALL_S"):
+        monkeypatch.setattr(http, name, 0.4)
+
     async def answer(request: Request) -> None:
         await request.respond(200, [], b"x" * 20_000_000)
 
     door.answer = answer
     with Client(hall) as client:
         await client.say(post(b"", "/v1/x", "connection: close"))
-        for _ in range(12):
+        for _ in range(30):
             await asyncio.sleep(0.05)
-            for _ in range(16):
+            for _ in range(8):
                 await client._more()
         assert len((await client.answer()).body) == 20_000_000
 
