@@ -195,11 +195,11 @@ def _tenant(demo: Demo) -> dict[str, Any]:
             if not Membership.objects.filter(user__email=f"{person}@{demo.slug}.example").exists():
                 add_person(f"{person}@{demo.slug}.example", name, role, 2, [departments[place]], _password())
         if not Budget.objects.exists():
-            # Ample for the tenant, so that nobody who tries how fast it is runs into it; a tighter one for a department.
+            # Ample for the tenant, so that nobody who tries how fast it is runs into it; tighter for departments.
             Budget.objects.create(scope="tenant", period="month", limit=Decimal(100_000), warn_at=[Decimal("0.8")])
-            for place in list(departments.values())[1:]:
+            for other in list(departments.values())[1:]:
                 Budget.objects.create(
-                    scope="department", target=place.pk, period="month", limit=Decimal(250), warn_at=[Decimal("0.8")]
+                    scope="department", target=other.pk, period="month", limit=Decimal(250), warn_at=[Decimal("0.8")]
                 )
         collection = Collection.objects.filter(name="handbook").first() or create_collection("handbook")
         told = {
