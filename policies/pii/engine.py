@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import regex
 
@@ -64,6 +64,15 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A detector that is dear, and knows how much of a text it remembers."""
+
+    def unseen(self, text: str) -> int:
+        """How many characters of the text would have to be computed."""
+        ...
+
+
 class Engine:
     """All detectors together. `detect` is the one question; an engine keeps no text and is thread-safe."""
 
@@ -78,6 +87,7 @@ class Engine:
     ) -> None:
         self._patterns = _pattern_detector(prefilter)
         self._detectors = tuple(detectors)
+        self._foreseeing = tuple(each for each in self._detectors if isinstance(each, Foreseeing))
         self._max_characters, self._piece = max_characters, piece
         self.time_limit = time_limit
         self.version = ";".join([self._patterns.version, *(detector.version for detector in self._detectors)])
@@ -100,6 +110,15 @@ class Engine:
                 f"The detection of personal data failed ({type(error).__name__}), so nothing may pass."
             ) from None
         return _distinct(found) if found else ()
+
+    @property
+    def foresees(self) -> bool:
+        """Whether `unseen` says anything."""
+        return bool(self._foreseeing)
+
+    def unseen(self, text: str) -> int:
+        """How many characters of a text the dear detectors would have to compute; the patterns' work is not counted."""
+        return sum(detector.unseen(text) for detector in self._foreseeing)
 
     def _whole(self, text: str, hint: str) -> set[Entity]:
         found = self._patterns.find(text, hint)

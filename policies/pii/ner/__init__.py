@@ -1,0 +1,1 @@
+"""The named-entity model that ships with the product: persons, places, organisations, street addresses."""
