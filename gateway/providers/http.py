@@ -206,11 +206,13 @@ class Client:
 class Connection(asyncio.Protocol):
     """One connection, on which requests and answers alternate."""
 
-    __slots__ = ("_answer", "_client", "_parser", "_transport", "alive", "deadline", "key", "since")
+    __slots__ = ("_answer", "_body", "_client", "_parser", "_transport", "alive", "deadline", "key", "on_body", "since")
 
     def __init__(self, client: Client, key: tuple[str, str, int, bool]) -> None:
         self._client, self.key = client, key
         self._answer: Answer | None = None
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # a stream has hundreds of pieces: none of them costs a call of ours
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self.alive = False
@@ -286,6 +288,8 @@ class Connection(asyncio.Protocol):
             answer.keep_alive = False  # more came than was said
             if self._answer is None:
                 self.close()
+        if self._body:
+            self._pass_on(answer)
         if answer.overhead > MOST_HEAD_BYTES and not answer.complete:
             self.fail(Malformed("The head of the answer does not end."))
             return
@@ -303,6 +307,13 @@ class Connection(asyncio.Protocol):
             answer.fail(Broken("It ended too early.") if begun else Disconnected("Nothing came."))
             if answer.finishing:
                 self.end(answer, finishing=False)
+
+    def _pass_on(self, answer: Answer) -> None:
+        """What has come of the body since the last time, unless it belongs to no answer."""
+        pieces = self._body
+        if pieces and not answer.complete:
+            answer.take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        pieces.clear()
 
     # -- httptools ------------------------------------------------------------------------------------------------
 
@@ -328,13 +339,10 @@ class Connection(asyncio.Protocol):
         answer.status, answer.keep_alive = status, self._parser.should_keep_alive()
         answer.head_lines = len(answer.header_lines)
 
-    def on_body(self, body: bytes) -> None:
-        if self._answer is not None and not self._answer.complete:
-            self._answer.take(body)
-
     def on_message_complete(self) -> None:
         answer = self._answer
         if answer is not None and answer.status and not answer.complete:
+            self._pass_on(answer)
             answer.complete = True
             if answer.finishing:
                 self.end(answer, finishing=False)

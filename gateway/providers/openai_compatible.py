@@ -112,7 +112,9 @@ class OpenAICompatible:
         except BaseException as error:
             if answer is not None:
                 answer.release()
-            raise _as_ours(error) from None
+            if isinstance(error, HTTPError | TimeoutError | ValueError):
+                raise _as_ours(error) from None
+            raise
         if status != 200:
             await _refuse(answer, provider.credential)
         return answer
@@ -124,7 +126,7 @@ class OpenAICompatible:
         return self._client
 
 
-def _as_ours(error: BaseException) -> BaseException:
+def _as_ours(error: Exception) -> GatewayError:
     """What kept a call from being answered, as one of our errors."""
     if isinstance(error, TimeoutError):
         return UpstreamTimeout("The model did not answer in time.")
@@ -132,9 +134,7 @@ def _as_ours(error: BaseException) -> BaseException:
         return UpstreamError("The model's host cannot be reached.")
     if isinstance(error, Disconnected):
         return UpstreamDisconnected("The connection to the model was lost before it answered.")
-    if isinstance(error, HTTPError):
-        return UpstreamError("The model's host does not speak HTTP as expected.")
-    return error
+    return UpstreamError("The model's host does not speak HTTP as expected.")
 
 
 def failure(status: int, headers: Mapping[str, str], body: bytes, credential: str = "") -> GatewayError:
