@@ -31,7 +31,7 @@ NO_CACHE = (b"cache-control", b"no-cache")
 
 
 class Exchange(Protocol):
-    """One request, and the way its answer takes. Header names are lower case; `body` None: it was larger than allowed."""
+    """One request, and the way its answer takes. Header names are lower case; `body` None: too large."""
 
     method: str
     path: str

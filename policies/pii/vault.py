@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -25,8 +24,6 @@ ALPHABET: Final = "23456789BCDFGHJKMNPQRSTVWXZ"
 ID_LENGTH: Final = 5
 LONGEST: Final = 64
 """No placeholder is longer."""
-ID_TOKEN: Final = re.compile(rf"(?<![0-9A-Za-z])[{ALPHABET}{ALPHABET.lower()}]{{{ID_LENGTH}}}(?![0-9A-Za-z])")
-"""What may be read as the last part of a placeholder."""
 
 _LETTERS: Final = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 """What letter a byte of a digest becomes."""
@@ -37,7 +34,7 @@ _NONCE: Final = 12
 class Vault:
     """Placeholders of one scope (a request, a conversation) and their originals. Not thread-safe."""
 
-    __slots__ = ("_by_id", "_by_value", "_hash_key", "_reserved", "_secret")
+    __slots__ = ("_by_id", "_by_value", "_hash_key", "_said", "_secret")
 
     def __init__(self, scope_secret: bytes | None = None, *, hash_key: bytes | None = None) -> None:
         """`scope_secret`: 16 to 64 bytes; without one a fresh random secret is used, so nothing links two requests.
@@ -50,7 +47,7 @@ class Vault:
         self._hash_key = self._secret if hash_key is None else hash_key
         self._by_value: dict[tuple[str, str], str] = {}
         self._by_id: dict[str, tuple[str, str]] = {}
-        self._reserved: set[str] = set()
+        self._said = ""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -67,17 +64,16 @@ class Vault:
 
     def reserve(self, texts: Iterable[str]) -> None:
         """Never gives out an id that can be read in these texts: what the request already says stays what it is."""
-        for text in texts:
-            self._reserved.update(token.upper() for token in ID_TOKEN.findall(text))
+        self._said = "\n".join([self._said, *texts]).upper()
 
     def placeholder(self, kind: str, value: str) -> str:
         """The placeholder of a value of this type: the same one each time it is asked."""
         known = self._by_value.get((kind, value))
         if known is not None:
             return known
-        token = next(
-            token for token in self._tokens(kind, value) if token not in self._by_id and token not in self._reserved
-        )
+        for token in self._tokens(kind, value):
+            if token not in self._by_id and token not in self._said:
+                break
         self._by_id[token] = (kind, value)
         placeholder = self._by_value[kind, value] = f"[{kind}_{token}]"
         return placeholder
