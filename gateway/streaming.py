@@ -395,11 +395,11 @@ class Frame:
         head, tail = self.head, self.tail
         begin, cut, shortest = len(head), -len(tail), len(head) + len(tail)
         parts = []
-        for event in block[at:].split(b"\n\n"):
-            if len(event) < shortest or not event.startswith(head) or not event.endswith(tail):
+        for one in block[at:].split(b"\n\n"):
+            if len(one) < shortest or not one.startswith(head) or not one.endswith(tail):
                 break
-            parts.append(event[begin:cut])
-            at += len(event) + 2
+            parts.append(one[begin:cut])
+            at += len(one) + 2
         return parts, at
 
     def wrap(self, parts: list[bytes]) -> bytes:
