@@ -102,13 +102,15 @@ class Launcher:
         log = self._home.log(name)
         command = [sys.executable, "-m", "celery", "-A", "config.celery", *arguments]
         if name == "beat":
-            command += ["--schedule", str(self._home.path / "schedule")]
+            command += ["--schedule", str(self._home.schedule)]
         environment = self._environment(self._app_url)
-        return Kept(
-            f"Celery's {name}",
-            log,
-            lambda: process.spawn(command, log, environment=environment, directory=CHECKOUT),
-        )
+
+        def spawn() -> subprocess.Popen[bytes]:
+            if name == "beat":
+                self._home.mend_schedule()
+            return process.spawn(command, log, environment=environment, directory=CHECKOUT)
+
+        return Kept(f"Celery's {name}", log, spawn)
 
     def _manage(self, command: str, *arguments: str, database_url: str = "") -> None:
         """Runs a management command to its end. Raises StartFailed, Stopped."""

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shelve
 import shutil
 import stat
 import tempfile
@@ -68,6 +69,22 @@ class Home:
         if not path.exists():
             write_private(path, secrets.token_hex(32) + "\n")
         return path
+
+    @property
+    def schedule(self) -> Path:
+        """Where Celery's beat keeps when it last ran what (a shelf: one file or several that begin like this)."""
+        return self.path / "schedule"
+
+    def mend_schedule(self) -> None:
+        """Removes a schedule that a crash left half-written: beat would end with it at every start. Nothing is lost
+        but when each thing ran last.
+        """
+        try:
+            with shelve.open(str(self.schedule), "r") as shelf:  # noqa: S301  our own file, private
+                dict(shelf)
+        except Exception:  # noqa: BLE001  whatever is wrong with it; a missing one as well
+            for path in self.path.glob("schedule*"):
+                path.unlink()
 
     def password(self, name: str) -> str:
         """The password of a server's role, made once."""
