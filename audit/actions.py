@@ -17,6 +17,8 @@ class Action(StrEnum):
     TENANT_OPEN = "tenant.open"
     EVENT_READ = "event.read"
     EVENT_EXPORT = "event.export"
+    EXPORT_READ = "export.read"
+    RECEIPT_READ = "receipt.read"
     USAGE_READ = "usage.read"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
@@ -39,6 +41,8 @@ SENTENCES: dict[Action, str] = {
     Action.TENANT_OPEN: "Somebody opened this tenant in the console.",
     Action.EVENT_READ: "The audit trail was read.",
     Action.EVENT_EXPORT: "The audit trail was exported.",
+    Action.EXPORT_READ: "An export of the audit trail was downloaded.",
+    Action.RECEIPT_READ: "A request's receipt was read.",
     Action.USAGE_READ: "Usage and cost were read.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
@@ -72,6 +76,7 @@ OBJECTS: dict[str, str] = {
     "route": "A model's route to a deployment",
     "collection": "A collection",
     "document": "A document",
+    "seal_key": "A key that signs seals",
 }
 
 CHANGES: dict[str, str] = {"create": "was created", "update": "was changed", "delete": "was removed"}

@@ -1,19 +1,15 @@
-"""What happened: one append-only record per decision and per change."""
+"""What happened: one append-only record per decision and per change, and the tree and seals that prove it."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
 
-from tenants.isolation.model import TenantModel, open_tenant
+from tenants.isolation.model import TenantForeignKey, TenantModel, open_tenant
 
 
-class Event(TenantModel):
-    """One append-only record. Personal data: the acting person's id and name; never prompts, answers or key material.
-
-    `seq` rises in the order of writing; `detail` holds a changed object's columns before and after, without secrets.
-    An event outlives its tenant, so the tenant is not a foreign key of the database.
-    """
+class EvidenceModel(TenantModel):
+    """A row that outlives its tenant, so the tenant is not a foreign key of the database."""
 
     tenant = models.ForeignKey(
         "tenants.Tenant",
@@ -24,6 +20,18 @@ class Event(TenantModel):
         editable=False,
         related_name="+",
     )
+
+    class Meta:
+        abstract = True
+
+
+class Event(EvidenceModel):
+    """One append-only record. Personal data: the acting person's id and name; never prompts, answers or key material.
+
+    `seq` rises in the order of writing; `detail` holds a changed object's columns before and after, without secrets.
+    Beside these columns the database keeps in `xact` the transaction that wrote the row (sql/evidence.sql).
+    """
+
     seq = models.BigIntegerField(editable=False, db_default=0)
     time = models.DateTimeField(db_default=Now())
     action = models.CharField(max_length=80)
@@ -63,3 +71,122 @@ class Event(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.action} {self.decision}"
+
+
+class Leaf(EvidenceModel):
+    """An event's place in its tenant's history, given when it is sealed; `id` is the event's, `hash` its record's.
+    Personal data: none.
+    """
+
+    position = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    class Meta:
+        ordering = ["position"]
+        verbose_name_plural = "leaves"
+        constraints = [models.UniqueConstraint(fields=["tenant", "position"], name="leaf_position")]
+
+
+class Node(EvidenceModel):
+    """The root of a perfect subtree of 2^8, 2^16 or 2^24 leaves. Personal data: none."""
+
+    height = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "height", "index"], name="node_place")]
+
+
+class SealKey(EvidenceModel):
+    """A key pair that signs a tenant's seals; the private half is encrypted. `line` is the public half as it is
+    published, signed by the key before. Personal data: none.
+    """
+
+    name = models.CharField(max_length=64)
+    line = models.TextField()
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="seal_key_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Seal(EvidenceModel):
+    """A signed tree head: the tenant's first `size` events have the root `root`. `line` is the seal as it is published;
+    the next one holds its hash. `frontier` lets the tree grow without reading it; `snapshot` and `cluster` tell the
+    next seal what this one saw. Personal data: none.
+    """
+
+    number = models.BigIntegerField()
+    size = models.BigIntegerField()
+    time = models.DateTimeField()
+    root = models.BinaryField()
+    line = models.TextField()
+    frontier = models.BinaryField()
+    snapshot = models.TextField()
+    cluster = models.CharField(max_length=40, blank=True, default="")
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "number"], name="seal_number")]
+
+    def __str__(self) -> str:
+        return f"seal {self.number}"
+
+
+class ExportState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class ExportFormat(models.TextChoices):
+    PACK = "pack"
+    JSONL = "jsonl"
+    CSV = "csv"
+    CEF = "cef"
+
+
+class Export(TenantModel):
+    """An export of the trail. Its file lies in parts, encrypted under `key`, which is encrypted itself; both go when it
+    expires. Personal data: what the exported records hold, encrypted; the name of who asked for it.
+    """
+
+    format = models.CharField(max_length=10, choices=ExportFormat.choices)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    request_id = models.UUIDField(null=True)
+    state = models.CharField(max_length=10, choices=ExportState.choices, default=ExportState.QUEUED)
+    error = models.CharField(max_length=300, blank=True, default="")
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    records = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True, default="")
+    key = models.BinaryField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.state}"
+
+
+class ExportPart(TenantModel):
+    """A part of an export's file, encrypted. Personal data: see Export."""
+
+    export = TenantForeignKey(Export, models.CASCADE)
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "export", "number"], name="export_part")]

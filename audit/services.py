@@ -29,6 +29,7 @@ __all__ = [
     "as_shown",
     "first_id",
     "known",
+    "narrowed",
     "record",
     "search",
     "sentence",
@@ -122,7 +123,7 @@ def search(
     what a role may see: an event is shown when either fits; None and () show all. `cursor` comes from a Page; one
     that means nothing is a ValueError.
     """
-    events = _seen(Event.objects.all(), actors, areas)
+    events = narrowed(Event.objects.all(), actors, areas)
     events = _matching(events, request_id, actor, action, decision, _department_id(department))
     if since is not None:
         events = events.filter(id__gte=first_id(since), time__gte=since)
@@ -159,7 +160,10 @@ def as_shown(event: Event, departments: Mapping[UUID, str]) -> dict[str, Any]:
     }
 
 
-def _seen(events: QuerySet[Event], actors: Collection[str] | None, areas: Sequence[str]) -> QuerySet[Event]:
+def narrowed(
+    events: QuerySet[Event], actors: Collection[str] | None = None, areas: Sequence[str] = ()
+) -> QuerySet[Event]:
+    """The events that a role may see: of these actors, or in these areas; None and () leave all."""
     if actors is None and not areas:
         return events
     allowed = Q(actor_id__in=list(actors or ()))

@@ -4,5 +4,9 @@ from . import views
 
 routes = router()
 routes.register("audit/events", views.EventView, basename="event")
+routes.register("audit/receipts", views.ReceiptView, basename="receipt")
+routes.register("audit/seals", views.SealView)
+routes.register("audit/seal-keys", views.SealKeyView, basename="seal-key")
+routes.register("audit/exports", views.ExportView)
 
 urlpatterns = routes.urls

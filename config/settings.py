@@ -58,6 +58,8 @@ API_KEY_PEPPER = derived("api-keys")
 CREDENTIAL_KEY = derived("provider-credentials")
 VAULT_KEY = derived("vault")
 CACHE_KEY = derived("caches")
+SEAL_KEY = derived("seals")
+EXPORT_KEY = derived("exports")
 
 HOME = Path(env("CUSTOMHOUSE_HOME", str(BASE_DIR / "var"))).resolve()
 PORT = int(env("CUSTOMHOUSE_PORT", "8000"))
@@ -170,6 +172,8 @@ CELERY = {
     "timezone": "UTC",
     # What runs by itself; a run that nobody took in time is not made up for.
     "beat_schedule": {
+        "audit.seal": {"task": "audit.seal", "schedule": 30.0, "options": {"expires": 30}},
+        "audit.housekeeping": {"task": "audit.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
@@ -190,6 +194,9 @@ TRUSTED_PROXIES = [proxy for proxy in env("CUSTOMHOUSE_TRUSTED_PROXIES", "127.0.
 EMBEDDER = env("CUSTOMHOUSE_EMBEDDER", "retrieval.ingest.embed.LocalEmbedder")
 MODEL_DIR = Path(env("CUSTOMHOUSE_MODEL_DIR", str(HOME / "models")))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 50 * 1024 * 1024
+
+# What evidence packs hold of apps above the trail: a function of two times (or None) that gives dictionaries.
+EVIDENCE_POLICIES = "policies.services.in_force"
 
 LOGGING = {
     "version": 1,

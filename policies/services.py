@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+from django.db import connection
 
 from tenants.data import Caller
 from tenants.isolation.pool import Connection
@@ -35,6 +40,7 @@ __all__ = [
     "TooDeep",
     "Vault",
     "VaultError",
+    "in_force",
     "load",
     "resolve",
     "restore_text",
@@ -44,14 +50,15 @@ __all__ = [
 ]
 
 _ACTIVE = (Path(__file__).parent / "sql" / "active.sql").read_text()
+_IN_FORCE = (Path(__file__).parent / "sql" / "in_force.sql").read_text()
 
 #: The name of this app's part of a snapshot.
 PART = "policies"
 
 
-async def load(connection: Connection, tenant: UUID) -> tuple[ActivePolicy, ...]:
+async def load(pooled: Connection, tenant: UUID) -> tuple[ActivePolicy, ...]:
     """The snapshot's part: all policies in force."""
-    cursor = await connection.execute(_ACTIVE)
+    cursor = await pooled.execute(_ACTIVE)
     return tuple(ActivePolicy(**row) for row in await cursor.fetchall())
 
 
@@ -62,3 +69,10 @@ def rules_for(caller: Caller, snapshot: Snapshot) -> Rules:
     if found is None:
         found = snapshot.caches[place] = resolve(snapshot.parts[PART], caller.department, caller.key)
     return found
+
+
+def in_force(since: datetime | None, until: datetime | None) -> list[dict[str, Any]]:
+    """The policies in force for the open tenant at some moment between two (None: unbounded), for evidence."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_FORCE, {"since": since, "until": until})
+        return [json.loads(policy) for (policy,) in cursor.fetchall()]

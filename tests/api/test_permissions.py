@@ -22,6 +22,9 @@ TABLE = {
     "memberships": ("owner admin auditor", "owner admin"),
     "users": ("owner admin auditor", "owner admin"),
     "audit/events": ("owner admin policy_manager billing_manager auditor developer member", ""),
+    "audit/seals": ("owner admin auditor", ""),
+    "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),
+    "audit/exports": ("owner auditor", "owner auditor"),
     "billing/usage": ("owner admin billing_manager auditor developer member", ""),
 }
 ROLES = ("owner", "admin", "policy_manager", "billing_manager", "auditor", "developer", "member")

@@ -1,0 +1,46 @@
+"""Audit's work on Celery."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from kombu.exceptions import OperationalError as BrokerUnavailable
+
+from tenants.isolation.scope import scope
+
+from . import exports
+from .seals import seal_all, tenants
+
+log = logging.getLogger("customhouse.exports")
+
+
+@shared_task(name="audit.seal")  # type: ignore[untyped-decorator]
+def seal_task() -> None:
+    """Seals what was committed since the last time, in every tenant."""
+    seal_all()
+
+
+@shared_task(name="audit.export")  # type: ignore[untyped-decorator]
+def export_task(tenant: str, export: str) -> None:
+    """Makes an export."""
+    exports.make(UUID(tenant), UUID(export))
+
+
+@shared_task(name="audit.housekeeping")  # type: ignore[untyped-decorator]
+def housekeeping_task() -> None:
+    """In every tenant: forgets exports that have expired, and hands out again those that were lost."""
+    for tenant in tenants():
+        with scope(tenant):
+            lost = exports.housekeeping(tenant)
+        for export in lost:
+            dispatch(tenant, export)
+
+
+def dispatch(tenant: UUID, export: UUID) -> None:
+    """Hands an export to the workers. Call it after the commit; without a broker it waits for housekeeping."""
+    try:
+        export_task.delay(str(tenant), str(export))
+    except BrokerUnavailable:
+        log.warning("the broker does not answer; export %s waits for housekeeping", export)
