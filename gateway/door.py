@@ -31,7 +31,11 @@ NO_CACHE = (b"cache-control", b"no-cache")
 
 
 class Exchange(Protocol):
-    """One request, and the way its answer takes. Header names are lower case; `body` None: too large."""
+    """One request, and the way its answer takes. Header names are lower case; `body` None: too large.
+
+    `respond` does nothing after an answer is complete; in the middle of one it sees to it that nobody takes that for
+    a whole one.
+    """
 
     method: str
     path: str

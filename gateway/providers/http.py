@@ -283,6 +283,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not answer.complete:
+                self._pass_on(answer)
                 self.fail(Malformed("What came is not HTTP/1.1."))
                 return
             answer.keep_alive = False  # more came than was said
@@ -296,6 +297,7 @@ class Connection(asyncio.Protocol):
         answer.wake()
 
     def eof_received(self) -> None:
+        self.alive = False
         if self._answer is not None:
             self._answer.ended()
 

@@ -334,6 +334,16 @@ async def test_what_came_before_the_break_is_read_first(client: Client) -> None:
         answer.release()
 
 
+async def test_what_came_before_nonsense_is_read_first_as_well(client: Client) -> None:
+    async with Upstream(saying(STREAM_HEAD + framed(b"hel") + framed(b"lo") + b"nonsense")) as upstream:
+        answer = await post(client, upstream.url)
+        assert await answer.head() == 200
+        assert await answer.read() == b"hello"
+        with pytest.raises(Malformed):
+            await answer.read()
+        answer.release()
+
+
 async def test_of_a_body_that_is_too_large_no_more_is_read(client: Client) -> None:
     async with Upstream(saying(STREAM_HEAD, *[framed(b"x" * 1000)] * 100)) as upstream:
         answer = await post(client, upstream.url)
@@ -431,6 +441,15 @@ async def test_an_idle_connection_that_the_upstream_has_closed_is_not_used(clien
             assert (await ask(client, upstream.url))[2] == b"fine"
             await asyncio.sleep(0.05)
             assert upstream.connections == number
+
+
+async def test_nor_is_it_in_the_moment_of_its_closing(client: Client) -> None:
+    async with Vendor(always(FINE)) as vendor:
+        await ask(client, vendor.url)
+        (kept,) = next(iter(client._idle.values()))
+        kept.eof_received()  # the loop tells first this, then that the connection is lost
+        assert (await ask(client, vendor.url))[2] == b"fine"
+    assert vendor.connections == 2
 
 
 async def test_an_idle_connection_is_closed_after_a_while(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
