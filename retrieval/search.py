@@ -17,7 +17,7 @@ import psycopg
 from django.db import OperationalError, connection
 from psycopg_pool import PoolTimeout
 
-from tenants.isolation.pool import Connection, Pool, scoped
+from tenants.isolation.pool import Connection, Pool, scoped, within
 from tenants.isolation.scope import CLEARANCES, WRITE, Scope, scope
 
 from . import analyser
@@ -35,6 +35,8 @@ MIN_SCORE = 0.30
 #: seven languages, half of them about other topics; a constant would have refused most Chinese answers.
 MIN_SCORE_FALL = 0.27
 MOST_PASSAGES = 100
+#: That a call waits for its passages; the largest tenant's take a tenth of a second.
+ANSWER_SECONDS = 10.0
 #: What of a question is read: a longer one is a document.
 MOST_CHARACTERS, MOST_TERMS = 4_000, 64
 
@@ -103,9 +105,9 @@ async def recall(
         return []
     embedded = await _queries.embed(wanted.tenant, query)
     search = _search(wanted, query, embedded, collections, condition, top_k, min_score)
+    asked = _asked(source, wanted, search)
     try:
-        async with _opened(source, wanted) as opened:
-            return await _run(opened, search)
+        return await (asked if isinstance(source, psycopg.AsyncConnection) else within(ANSWER_SECONDS, asked))
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
         raise SearchUnavailable from error
 
@@ -151,6 +153,11 @@ def _readable(query: str) -> str:
 
 def _nothing_asked(query: str, collections: Sequence[str] | None, top_k: int) -> bool:
     return not query.strip() or top_k < 1 or (collections is not None and not collections)
+
+
+async def _asked(source: Pool | Connection, wanted: Scope, search: _Search) -> list[Passage]:
+    async with _opened(source, wanted) as opened:
+        return await _run(opened, search)
 
 
 @asynccontextmanager

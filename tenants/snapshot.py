@@ -23,13 +23,14 @@ from psycopg_pool import PoolTimeout
 from . import directory, keys
 from .data import Caller
 from .errors import DirectoryUnavailable, UnknownCredential
-from .isolation.pool import Connection, Pool, scoped
+from .isolation.pool import Connection, Pool, scoped, within
 from .isolation.scope import PLATFORM, Scope
 
 log = logging.getLogger("customhouse.snapshot")
 
 CHANNEL = "customhouse_changed"
 POLL_SECONDS = 2.0
+ANSWER_SECONDS = 5.0  #: that a call waits for the database to say who is calling, as long as for a connection to it
 MOST_TENANTS = 10_000
 FORGET_UNKNOWN_SECONDS = 1.0
 
@@ -122,7 +123,7 @@ class Snapshots:
         if self._unknown.get(public_id, 0.0) > now:
             raise UnknownCredential
         try:
-            tenant = await directory.tenant_of_key(self._pool, public_id)
+            tenant = await within(ANSWER_SECONDS, directory.tenant_of_key(self._pool, public_id))
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
             raise DirectoryUnavailable from error
         if tenant is None:
@@ -141,7 +142,7 @@ class Snapshots:
             task = self._loading[tenant] = asyncio.create_task(self._read(tenant))
             task.add_done_callback(lambda _: self._loading.pop(tenant, None))
         try:
-            return await asyncio.shield(task)
+            return await within(ANSWER_SECONDS, task)
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
             raise DirectoryUnavailable from error
 

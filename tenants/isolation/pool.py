@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from select import POLLIN, poll
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -15,6 +16,7 @@ from .scope import WRITE, Scope
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
+Answer = TypeVar("Answer")
 
 
 def make_pool(url: str, size: int = 4, *, check: bool = False) -> Pool:
@@ -44,6 +46,24 @@ async def _check_if_noticed(connection: Connection) -> None:
     watch.register(connection.pgconn.socket, POLLIN)
     if watch.poll(0):
         await AsyncConnectionPool.check_connection(connection)
+
+
+async def within(seconds: float, question: Awaitable[Answer]) -> Answer:
+    """What the database answers in time. Raises TimeoutError when it does not: it may stand still without being gone.
+
+    The question itself goes on, since psycopg waits for the end of one that is cancelled; its answer is thrown away.
+    """
+    asked = asyncio.ensure_future(question)
+    asked.add_done_callback(_heard)
+    done, _ = await asyncio.wait({asked}, timeout=seconds)
+    if not done:
+        raise TimeoutError
+    return asked.result()
+
+
+def _heard(asked: asyncio.Future[Any]) -> None:
+    if not asked.cancelled():
+        asked.exception()  # nobody may be left to whom it matters
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import psycopg
 import pytest
@@ -220,6 +221,20 @@ def test_a_database_that_is_away_is_told_from_an_empty_answer(library):
 
     with pytest.raises(SearchUnavailable):
         asyncio.run(ask())
+
+
+def test_a_database_that_stands_still_is_not_waited_for(library, monkeypatch):
+    monkeypatch.setattr(search, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(search, "_PLAN", "select pg_sleep(3)")
+
+    async def ask():
+        async with make_pool(settings.DATABASE_URL, 1) as pool:
+            began = time.monotonic()
+            with pytest.raises(SearchUnavailable):
+                await recall(pool, library.admin, "bees")
+            return time.monotonic() - began
+
+    assert asyncio.run(ask()) < 2.5
 
 
 def test_the_event_loop_goes_on_while_a_question_is_embedded(library):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
-from tenants.isolation.pool import Pool, make_pool
+from tenants.isolation.pool import Pool, make_pool, within
 
 pytestmark = pytest.mark.asyncio
 
@@ -24,6 +25,21 @@ async def test_a_connection_that_the_server_closed_is_not_handed_out(database: N
         for _ in range(4):
             async with pool.connection() as connection:
                 assert await (await connection.execute("select 1 as one")).fetchone() == {"one": 1}
+
+
+async def test_a_question_that_takes_too_long_is_given_up_and_its_connection_comes_back(database: None) -> None:
+    async with make_pool(settings.DATABASE_URL, 1) as pool:
+
+        async def asked() -> None:
+            async with pool.connection() as connection:
+                await connection.execute("select pg_sleep(2)")
+
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await within(0.1, asked())
+        assert time.monotonic() - began < 1.5
+        async with pool.connection() as connection:
+            assert await (await connection.execute("select 1 as one")).fetchone() == {"one": 1}
 
 
 async def _fill(pool: Pool) -> None:
