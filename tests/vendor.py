@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,7 @@ class Vendor:
 
     def __init__(self) -> None:
         self.inbox: list[str] = []
+        self.asked: Counter[str] = Counter()  #: calls by model
         self.hung_up = 0  #: clients that did, in the middle of a stream
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -56,6 +58,7 @@ class Vendor:
         self.inbox.append(raw)
         body = json.loads(raw)
         name = body["model"]
+        self.asked[name] += 1
         if name.startswith("error-"):
             failure = {"message": "no", "type": "server_error", "code": None}
             return web.json_response({"error": failure}, status=int(name[6:]))

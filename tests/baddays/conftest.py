@@ -86,11 +86,11 @@ class Installation:
             "CUSTOMHOUSE_MODEL_DIR": str(settings.MODEL_DIR),
         }
         self._launcher = process.spawn([sys.executable, "-m", "launch"], said, environment=environment, directory=ROOT)
-        assert eventually(lambda: "is ready" in said.read_text(), 100), said.read_text()
+        assert eventually(lambda: "is ready" in said.read_text(), 200), said.read_text()
         demo = json.loads((home / "demo.json").read_text())
         self.root: str = demo["base_url"].removesuffix("/v1")
         self.platform_key: str = demo["platform_key"]
-        assert eventually(lambda: len(self.living()) == WORKERS, 30), "not every worker has said that it lives"
+        assert eventually(lambda: len(self.living()) == WORKERS, 60), "not every worker has said that it lives"
 
     def end(self) -> None:
         """As Ctrl-C does."""
@@ -136,7 +136,7 @@ class Installation:
 
     def bury(self, known: Sequence[Any], since: float) -> None:
         """Has the sweeper take those of `known` for dead that have not spoken since, as if half a minute had passed."""
-        assert eventually(lambda: len(set(known) - set(self.living(since))) == 1, 10)
+        assert eventually(lambda: len(set(known) - set(self.living(since))) == 1, 30)
         dead = list(set(known) - set(self.living(since)))
         self.rows(
             "update billing_worker set seen_at = seen_at - interval '1 minute', "
@@ -152,6 +152,9 @@ class Installation:
         answer = httpx.request(method, f"{self.root}/api/v1/{path}", json=body, headers=headers, timeout=30)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
+
+    def new_tenant(self) -> Any:
+        return self.manage(self.platform_key, "POST", "tenants", {"slug": f"t-{token_hex(4)}", "name": "Tenant"})
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """A question of the database's owner, whom the wall lets see everything."""
@@ -188,6 +191,7 @@ class House:
     """A tenant in the installation."""
 
     at: Installation
+    vendor: Vendor
     id: str
     owner: str
     key: str
@@ -270,10 +274,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 def acme(installation: Installation) -> Iterator[House]:
     """Alice's tenant, whose models are the vendor's modes at 3 and 15 dollars a million tokens."""
     run, manage = token_hex(4), installation.manage
-    tenant = manage(installation.platform_key, "POST", "tenants", {"slug": f"acme-{run}", "name": "Acme"})
+    tenant = installation.new_tenant()
     owner = tenant["owner_key"]
     with Vendor() as vendor:
-        provider = {"name": run, "kind": "openai_compatible", "base_url": vendor.url, "tenants": [f"acme-{run}"]}
+        provider = {"name": run, "kind": "openai_compatible", "base_url": vendor.url, "tenants": [tenant["slug"]]}
         manage(installation.platform_key, "POST", "providers", provider)
         manage(owner, "POST", "departments", {"slug": "legal", "name": "Legal"})
         for mode in MODES:
@@ -286,7 +290,7 @@ def acme(installation: Installation) -> Iterator[House]:
             for kind, amount in (("input", "3.00"), ("output", "15.00")):
                 manage(owner, "POST", "prices", {**price, "kind": kind, "per_million": amount})
             manage(owner, "POST", "models", {"name": name, "deployments": [{"deployment": price["deployment"]}]})
-        made = House(installation, tenant["id"], owner, "", run)
+        made = House(installation, vendor, tenant["id"], owner, "", run)
         made.key = made.new_key()["key"]
-        assert eventually(lambda: {made.ask(mode, max_tokens=20).status for mode in MODES * 4} == {200}, 10)
+        assert eventually(lambda: {made.ask(mode, max_tokens=20).status for mode in MODES * 4} == {200}, 30)
         yield made

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from tests.baddays.conftest import WORKERS, House, eventually
+
+pytestmark = pytest.mark.timeout(300)
 
 SENTENCE = "The carrier answers for the goods from the gate of the works until the buyer has signed for pallet {}. "
 
@@ -16,18 +20,18 @@ def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
     workers = acme.at.living()
     # More slow streams than other calls: whichever server has most clients has some of them.
     with acme.crowd(clients=6, slow=8, key=spender["key"], max_tokens=40) as got:
-        assert eventually(lambda: len(got) > 20, 20)
+        assert eventually(lambda: len(got) > 20, 60)
         victim, now = acme.at.busiest_server(), acme.at.clock()
         victim.kill()
-        assert eventually(lambda: len(acme.at.processes("config.serve")) == WORKERS, 10), "nobody started it again"
-        assert eventually(lambda: any(a.code == "insufficient_quota" for a in got), 30), "the budget was never reached"
+        assert eventually(lambda: len(acme.at.processes("config.serve")) == WORKERS, 30), "nobody started it again"
+        assert eventually(lambda: any(a.code == "insufficient_quota" for a in got), 90), "the budget was never reached"
     answered = [answer for answer in got if answer.status == 200]
     cut = [answer for answer in answered if not answer.whole]
     assert {answer.status for answer in got} <= {0, 200, 429}
     assert cut, "nobody was cut off: the kill came too late to show anything"
     assert acme.at.not_once([answer for answer in answered if answer.whole]) == []
     acme.at.bury(workers, since=now)
-    assert eventually(lambda: acme.at.open_calls(acme.id) == 0, 30), "calls of the dead process were never settled"
+    assert eventually(lambda: acme.at.open_calls(acme.id) == 0, 60), "calls of the dead process were never settled"
     assert acme.at.not_once(answered) == []
     ends = acme.at.rows(
         "select distinct reason from audit_event where action = 'call.outcome' and request_id = any(%s::uuid[])",
@@ -37,7 +41,7 @@ def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
     state = acme.at.manage(acme.owner, "GET", f"budgets/{budget}")
     charged = acme.at.rows("select sum(cost) from billing_usage where key_id = %s", spender["id"])[0][0]
     assert Decimal(state["spent"]) == charged <= limit
-    assert eventually(lambda: len(acme.at.living(acme.at.clock() - 5)) == WORKERS, 30)
+    assert eventually(lambda: len(acme.at.living(acme.at.clock() - 5)) == WORKERS, 60)
     assert {acme.ask().status for _ in range(8)} == {200}
 
 
@@ -50,7 +54,7 @@ def test_a_document_is_ingested_though_its_worker_is_killed(acme: House):
     def state() -> str:
         return str(acme.at.manage(acme.owner, "GET", f"documents/{document}")["state"])
 
-    assert eventually(lambda: state() == "running", 20)
+    assert eventually(lambda: state() == "running", 60)
     [worker] = acme.at.processes("worker")
     for child in worker.children(recursive=True):
         child.kill()
@@ -60,7 +64,7 @@ def test_a_document_is_ingested_though_its_worker_is_killed(acme: House):
         document,
     )
     acme.at.order("retrieval.housekeeping")
-    assert eventually(lambda: state() == "ready", 60)
+    assert eventually(lambda: state() == "ready", 120)
     answer = acme.search("Who answers for pallet 7?", ["contracts"])
     assert answer.status_code == 200, answer.text
     found = answer.json()["data"]

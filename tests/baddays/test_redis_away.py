@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.baddays.conftest import House, crashed, eventually, frozen
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_calls_go_on_and_limits_still_hold(acme: House):
