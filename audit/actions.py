@@ -25,6 +25,8 @@ class Action(StrEnum):
     TEXT_REDACT = "text.redact"
     TEXT_RESTORE = "text.restore"
     VAULT_REVEAL = "vault.reveal"
+    RESPONSE_READ = "response.read"
+    RESPONSE_DELETE = "response.delete"
     POLICY_ACTIVATE = "policy.activate"
     POLICY_SIMULATE = "policy.simulate"
     KEY_ROTATE = "api_key.rotate"
@@ -49,6 +51,8 @@ SENTENCES: dict[Action, str] = {
     Action.TEXT_REDACT: "Personal data was replaced in a text.",
     Action.TEXT_RESTORE: "Placeholders in a text were restored.",
     Action.VAULT_REVEAL: "An original behind a placeholder was revealed.",
+    Action.RESPONSE_READ: "A kept answer was read.",
+    Action.RESPONSE_DELETE: "A kept answer was removed.",
     Action.POLICY_ACTIVATE: "A policy was put in force.",
     Action.POLICY_SIMULATE: "A policy was tried on text or past traffic.",
     Action.KEY_ROTATE: "An API key was replaced by a new one.",

@@ -60,6 +60,7 @@ VAULT_KEY = derived("vault")
 CACHE_KEY = derived("caches")
 SEAL_KEY = derived("seals")
 EXPORT_KEY = derived("exports")
+RESPONSES_KEY = derived("kept-responses")
 
 HOME = Path(env("CUSTOMHOUSE_HOME", str(BASE_DIR / "var"))).resolve()
 PORT = int(env("CUSTOMHOUSE_PORT", "8000"))
@@ -176,6 +177,7 @@ CELERY = {
         "audit.housekeeping": {"task": "audit.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},
         "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
     },
 }
@@ -183,6 +185,8 @@ CELERY = {
 # The data plane
 REQUEST_MAX_BYTES = int(env("CUSTOMHOUSE_MAX_BODY", str(10 * 1024 * 1024)))
 DEFAULT_MAX_TOKENS = 4096
+# Answers of /v1/responses that a conversation may go on from.
+RESPONSES_KEPT_DAYS = int(env("CUSTOMHOUSE_RESPONSES_DAYS", "30"))
 # Hosts on private or loopback networks that a tenant's own provider may use; the platform's own providers may use any.
 PRIVATE_HOSTS_ALLOWED = [host for host in env("CUSTOMHOUSE_PRIVATE_HOSTS", "").split(",") if host]
 SCRIPTED_PROVIDER = env("CUSTOMHOUSE_SCRIPTED", "1") == "1"

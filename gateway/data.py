@@ -22,7 +22,7 @@ class Call:
     """One call in OpenAI's form, whatever dialect it came in. `body` is the client's, without gateway-only fields."""
 
     id: UUID  #: the request id
-    kind: str  #: "chat" or "embeddings"
+    kind: str  #: what answers it: "chat", "embeddings" or "rerank"
     model: str  #: the alias that was asked
     body: dict[str, Any]
     stream: bool = False
@@ -30,6 +30,10 @@ class Call:
     retrieval: RetrievalRequest | None = None
     client_ip: str = ""
     traceparent: str = ""
+    dialect: str = "chat"  #: the form that it came in and that its answer goes out in (`gateway.surfaces`)
+    documents: frozenset[int] = frozenset()  #: messages that quote documents, by index
+    asked: dict[str, Any] = field(default_factory=dict)  #: the body as it came, where the answer repeats parts of it
+    previous: UUID | None = None  #: the kept answer that this call goes on from
 
 
 @dataclass(frozen=True, slots=True)

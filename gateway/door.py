@@ -17,9 +17,19 @@ import orjson
 from tenants.ids import uuid7
 
 from .errors import GatewayError, InvalidKey, MethodNotAllowed, RequestTooLarge, RouteNotFound
+from .memory import ResponseNotFound
 from .pipeline import Plain, Stream
 from .runtime import Runtime
-from .surfaces import embeddings, models, openai_chat, search
+from .surfaces import (
+    anthropic_messages,
+    embeddings,
+    models,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+    rerank,
+    search,
+)
 
 log = logging.getLogger("customhouse.door")
 
@@ -76,6 +86,10 @@ class Door:
         self._posts = {
             "/v1/chat/completions": openai_chat.parse,
             "/v1/embeddings": embeddings.parse,
+            "/v1/messages": anthropic_messages.parse,
+            "/v1/responses": openai_responses.parse,
+            "/v1/completions": openai_completions.parse,
+            "/v1/rerank": rerank.parse,
         }
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -124,7 +138,34 @@ class Door:
             found = await self._runtime.pipeline.search(caller, query, wanted)
             await _plain(exchange, Plain(search.listing(found), []), request_id)
             return
+        if path == "/v1/messages/count_tokens":
+            if method != "POST":
+                raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
+            caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
+            call = anthropic_messages.parse_count(self._body(exchange), request_id)
+            counted = await self._runtime.pipeline.count(call, caller, snapshot)
+            await _plain(exchange, Plain(counted, []), request_id)
+            return
+        if path.startswith("/v1/responses/"):
+            await self._kept(exchange, request_id, path.removeprefix("/v1/responses/"))
+            return
         raise RouteNotFound(f"{method} {path} is not one of this gateway's routes.")
+
+    async def _kept(self, exchange: Exchange, request_id: UUID, name: str) -> None:
+        """Shows or removes an answer that is kept."""
+        if exchange.method not in ("GET", "DELETE"):
+            raise MethodNotAllowed(f"{exchange.method} is not allowed on a response; use GET or DELETE.")
+        caller, _ = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
+        found = openai_responses.request_id_of(name)
+        if found is None or not caller.may("models.call"):
+            raise ResponseNotFound("There is no such response.")
+        memory = self._runtime.pipeline.memory
+        if exchange.method == "GET":
+            body = (await memory.show(caller, found, request_id)).response
+        else:
+            await memory.forget(caller, found, request_id)
+            body = openai_responses.deleted(name)
+        await _plain(exchange, Plain(body, []), request_id)
 
     def _body(self, exchange: Exchange) -> bytes:
         if exchange.body is None:
@@ -149,7 +190,7 @@ def _papers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str, str]:
 
 
 async def _plain(exchange: Exchange, answer: Plain, request_id: UUID) -> None:
-    headers = [JSON, (b"x-request-id", str(request_id).encode()), *answer.headers]
+    headers = [JSON, *_named(exchange, request_id), *answer.headers]
     await exchange.respond(200, headers, orjson.dumps(answer.body))
 
 
@@ -157,7 +198,7 @@ async def _stream(exchange: Exchange, answer: Stream, request_id: UUID) -> None:
     """Writes blocks as they come; the first comes before the head, so that an early failure has a status."""
     try:
         first = await answer.start(exchange.on_gone)
-        headers = [EVENTS, NO_CACHE, (b"x-request-id", str(request_id).encode()), *answer.headers]
+        headers = [EVENTS, NO_CACHE, *_named(exchange, request_id), *answer.headers]
         await exchange.begin(headers, first)
         async for block in answer.rest():
             await exchange.write(block)
@@ -173,5 +214,16 @@ async def _stream(exchange: Exchange, answer: Stream, request_id: UUID) -> None:
 
 
 async def _refuse(exchange: Exchange, error: GatewayError, request_id: UUID) -> None:
-    headers = [JSON, (b"x-request-id", str(request_id).encode()), *error.headers()]
-    await exchange.respond(error.status, headers, orjson.dumps(error.body()))
+    headers = [JSON, *_named(exchange, request_id), *error.headers()]
+    body = anthropic_messages.refusal(error, request_id) if _is_anthropics(exchange) else error.body()
+    await exchange.respond(error.status, headers, orjson.dumps(body))
+
+
+def _named(exchange: Exchange, request_id: UUID) -> Headers:
+    """The request's id, also under the name that Anthropic's clients look for."""
+    value = str(request_id).encode()
+    return [(b"x-request-id", value), *([(b"request-id", value)] if _is_anthropics(exchange) else ())]
+
+
+def _is_anthropics(exchange: Exchange) -> bool:
+    return exchange.path.startswith("/v1/messages")

@@ -52,7 +52,7 @@ SHARE = 4  #: of the open calls, one in so many makes company enough
 DRAIN_SECONDS = 10.0
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
-_SCOPE = "select set_config('app.tenant', $1, true)"
+SCOPE = "select set_config('app.tenant', $1, true)"
 _KINDS = ("input", "cached_input", "cache_write", "output", "reasoning")
 
 
@@ -163,8 +163,8 @@ class Journal:
         self._leases = leases
         self._open: dict[UUID, float] = {}
         crowd = self._open.__len__
-        self._events = Lane("events", url, {"scope": _SCOPE, "rows": EVENTS}, self.metrics, crowd)
-        self._outcomes = Lane("outcomes", url, {"scope": _SCOPE, "rows": OUTCOMES}, self.metrics, crowd)
+        self._events = Lane("events", url, {"scope": SCOPE, "rows": EVENTS}, self.metrics, crowd)
+        self._outcomes = Lane("outcomes", url, {"scope": SCOPE, "rows": OUTCOMES}, self.metrics, crowd)
         self._refusals = 0
         self._watching: asyncio.Task[None] | None = None
         leases.watch_open(self._oldest)
@@ -182,6 +182,10 @@ class Journal:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+
+    def crowd(self) -> int:
+        """How many calls are open."""
+        return len(self._open)
 
     @property
     def waiting(self) -> int:

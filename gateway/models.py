@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 
-from tenants.isolation.model import SharedModel, TenantForeignKey
+from tenants.isolation.model import SharedModel, TenantForeignKey, TenantModel
 
 
 class ProviderKind(models.TextChoices):
@@ -90,3 +91,17 @@ class Route(SharedModel):
     class Meta:
         ordering = ["priority", "id"]
         constraints = [models.UniqueConstraint(fields=["tenant", "model", "deployment"], name="route_once")]
+
+
+class StoredResponse(TenantModel):
+    """An answer that a conversation may go on from; its id is that of the request. Personal data: yes, in `sealed`,
+    encrypted under a key of the tenant's, until it expires; `owner` is a person's or a key's id.
+    """
+
+    owner = models.UUIDField()
+    sealed = models.BinaryField(editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "expires_at"], name="stored_response_expiry")]

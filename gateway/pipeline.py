@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,11 +59,13 @@ from .errors import (
 )
 from .journal import Attempt, Intent, Journal, Outcome, Refusal
 from .limits import Limits
+from .memory import Memory, ResponseNotFound
 from .providers import PASSAGES, provider_for
 from .providers.tokens import count_input, count_text
 from .routing import Opened, Router
-from .streaming import StreamRewriter
-from .surfaces import embeddings, openai_chat
+from .streaming import Form, StreamRewriter
+from .surfaces import anthropic_messages, embeddings, openai_chat, openai_completions, openai_responses, rerank
+from .surfaces.responses_events import ResponsesForm
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -128,12 +130,20 @@ class Pipeline:
     """Answers calls. One per worker; holds no state of a call."""
 
     def __init__(
-        self, snapshots: Snapshots, journal: Journal, leases: Leases, limits: Limits, pii: Pii, search: Pool
+        self,
+        snapshots: Snapshots,
+        journal: Journal,
+        leases: Leases,
+        limits: Limits,
+        pii: Pii,
+        search: Pool,
+        memory: Memory,
     ) -> None:
         self.snapshots = snapshots
         self.router = Router()
         self._journal, self._leases = journal, leases
         self._limits, self._pii, self._search = limits, pii, search
+        self.memory = memory
 
     async def answer(self, call: Call, caller: Caller, snapshot: Snapshot) -> Plain | Stream:
         """The whole way of one call. Raises GatewayError; by then its refusal or outcome is recorded."""
@@ -147,6 +157,14 @@ class Pipeline:
         rules = _rules(caller, snapshot)
         catalogue: Catalogue = snapshot.parts[CATALOGUE]
         return [model for model in catalogue.values() if _may_call(caller, rules, model.name)]
+
+    async def count(self, call: Call, caller: Caller, snapshot: Snapshot) -> dict[str, Any]:
+        """The tokens of a call that the caller might make. Nothing leaves the house."""
+        _model(call, caller, _rules(caller, snapshot), snapshot)
+        verdict = await self._limits.admit(caller, 0)
+        if not verdict.allowed:
+            raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
+        return await asyncio.to_thread(anthropic_messages.counted, call)
 
     async def search(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
         """Passages in the caller's rights, without a model."""
@@ -184,6 +202,8 @@ class Pipeline:
         rules = _rules(caller, snapshot)
         seen.policy = rules.label
         model = _model(call, caller, rules, snapshot)
+        if call.previous is not None:
+            call = await self._continued(call, caller)
         targets = self.router.order(_candidates(call, model, rules, snapshot), model.strategy, _prices(snapshot).of)
 
         each = _tokens_each(call, rules, targets)
@@ -196,7 +216,7 @@ class Pipeline:
             )
 
         body, sources = await self._compose(call, caller, targets)
-        masked = await self._mask(body, rules, grounded=call.retrieval is not None)
+        masked = await self._mask(body, rules, _quoted(call))
         seen.entities = masked.counts
 
         size = _input_bound(masked.body)
@@ -218,7 +238,7 @@ class Pipeline:
             passages=[_cited(source) for source in sources],
             stream=call.stream,
             address=call.client_ip,
-            detail={"traceparent": call.traceparent} if call.traceparent else None,
+            detail=_about(call),
         )
         await self._journal.intent(intent)
         return Prepared(
@@ -241,6 +261,15 @@ class Pipeline:
             ],
             began=began,
         )
+
+    async def _continued(self, call: Call, caller: Caller) -> Call:
+        """The call with the conversation in front that it goes on from."""
+        assert call.previous is not None
+        try:
+            kept = await self.memory.find(caller, call.previous)
+        except ResponseNotFound:
+            raise InvalidRequest("The previous response was not found.", param="previous_response_id") from None
+        return openai_responses.continued(call, kept.messages)
 
     async def _recall(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
         if not caller.may("documents.search"):
@@ -273,10 +302,10 @@ class Pipeline:
             body[PASSAGES] = [{"number": s.number, "title": s.title, "text": s.text} for s in sources]
         return body, sources
 
-    async def _mask(self, body: dict[str, Any], rules: Rules, *, grounded: bool) -> Masked:
+    async def _mask(self, body: dict[str, Any], rules: Rules, sources: Mapping[int | str, Source] | None) -> Masked:
         """Placeholders for personal data in every string. Whatever fails here, nothing leaves."""
         try:
-            return await self._pii.mask(body, rules.pii, sources={0: Source.DOCUMENT} if grounded else None)
+            return await self._pii.mask(body, rules.pii, sources=sources)
         except TextTooLarge as error:
             raise RequestTooLarge(str(error)) from error
         except Blocked as error:
@@ -322,7 +351,8 @@ class Pipeline:
             target, reply = await self.router.plain(p.targets, lambda target: _send(p, target), attempts.failed)
             tokens = reply.tokens or _estimate(p, reply.body)
             body = restore_value(reply.body, p.masked.vault)
-            answer = SURFACES[p.call.kind].plain(p.call, body, self._citations(p, openai_chat.answer_text(body)))
+            cited = self._citations(p, openai_chat.answer_text(body))
+            answer = SURFACES[p.call.dialect].plain(p.call, body, cited, tokens)
         except GatewayError as error:
             await self.settle(p, attempts, reason=error.code)
             raise
@@ -331,7 +361,11 @@ class Pipeline:
             raise
         spent = attempts.answered(target, tokens)
         cut = p.ceiling < p.intent.output_tokens
-        await self.settle(p, attempts, tokens=tokens, reason="budget" if cut else "")
+        settled = self.settle(p, attempts, tokens=tokens, reason="budget" if cut else "")
+        kept = self.remember(p, answer)
+        await settled
+        if kept is not None:
+            await kept
         headers = [(b"x-customhouse-cost", usd(spent).encode()), (b"x-customhouse-model", target.label.encode())]
         return Plain(answer, headers + p.headers)
 
@@ -341,6 +375,11 @@ class Pipeline:
     def citations(self, p: Prepared, answer: str) -> list[dict[str, Any]] | None:
         """The sources of a restored answer; None when the call asked for none."""
         return self._citations(p, answer)
+
+    def remember(self, p: Prepared, answer: dict[str, Any]) -> Awaitable[None] | None:
+        """Hands over an answer that a conversation may go on from, to be kept; awaiting it tells when it is durable."""
+        kept = openai_responses.remembered(p.call, answer) if p.call.dialect == "responses" else None
+        return None if kept is None else self.memory.keep(p.caller, p.call.id, kept)
 
     def settle(
         self,
@@ -381,13 +420,14 @@ class Stream:
         self.last = b""
         self._forget: Callable[[], None] | None = None
         vault, body = prepared.masked.vault, prepared.call.body
+        self._form: Form = SURFACES[prepared.call.dialect].form(prepared.call)
         self._rewriter = StreamRewriter(
             prepared.call.model,
             openai_chat.answer_id(prepared.call.id),
             (lambda escape: Restorer(vault, escape)) if vault else None,
             json_mode=openai_chat.json_mode(body),
-            include_usage=prepared.call.include_usage,
             ceiling=prepared.ceiling,
+            form=self._form,
         )
 
     @property
@@ -443,17 +483,21 @@ class Stream:
             spent = self._attempts.answered(self._target, tokens)
             await self._hand_over(rewriter.stopped_by, tokens)
             cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
-            self.last = rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
+            last = rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
+            kept = isinstance(self._form, ResponsesForm) and self._pipeline.remember(self._p, self._form.answer)
+            if kept:
+                await kept
+            self.last = last
         except GatewayError as error:
             await self._settle(error.code)
-            self.last = error.event()
+            self.last = rewriter.broken(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._gone or not self._revoked or task is None:
                 raise
             task.uncancel()
             await self._settle("revoked")
-            self.last = Revoked("The API key was revoked while the answer was streamed.").event()
+            self.last = rewriter.broken(Revoked("The API key was revoked while the answer was streamed."))
 
     async def close(self) -> None:
         """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""
@@ -509,7 +553,15 @@ class Stream:
 #: A budget that cannot pay for so many output tokens (or all that were asked for) refuses the call.
 FEWEST_TOKENS = 16
 
-SURFACES: dict[str, Any] = {"chat": openai_chat, "embeddings": embeddings}
+#: How a dialect's answers are written.
+SURFACES: dict[str, Any] = {
+    "chat": openai_chat,
+    "embeddings": embeddings,
+    "messages": anthropic_messages,
+    "responses": openai_responses,
+    "completions": openai_completions,
+    "rerank": rerank,
+}
 
 
 def _rules(caller: Caller, snapshot: Snapshot) -> Rules:
@@ -567,6 +619,25 @@ def _resides(target: Target, residency: frozenset[str] | None) -> bool:
     return target.provider.region in residency or (target.provider.self_hosted and "self" in residency)
 
 
+def _quoted(call: Call) -> dict[int | str, Source] | None:
+    """The messages that quote documents, where they stand once retrieval has put its own before them."""
+    if call.retrieval is None and not call.documents:
+        return None
+    before = 0 if call.retrieval is None else 1
+    found: dict[int | str, Source] = {place + before: Source.DOCUMENT for place in call.documents}
+    return found | ({0: Source.DOCUMENT} if before else {})
+
+
+def _about(call: Call) -> dict[str, Any] | None:
+    """What the audit trail keeps of a call besides its own columns."""
+    detail = {}
+    if call.traceparent:
+        detail["traceparent"] = call.traceparent
+    if call.dialect != call.kind:
+        detail["dialect"] = call.dialect
+    return detail or None
+
+
 def _tokens_each(call: Call, rules: Rules, targets: Sequence[Target]) -> int:
     """Output tokens that one choice may have: what was asked, else the policy's default, within the models' own."""
     if call.kind != "chat":
@@ -582,6 +653,8 @@ def _estimated_input(call: Call) -> int:
     if call.kind == "embeddings":
         value = call.body["input"]
         return (len(value) if isinstance(value, str) else sum(map(len, value))) // 4
+    if call.kind == "rerank":
+        return (len(call.body["query"]) + sum(map(len, call.body["documents"]))) // 4
     return sum(_length(message.get("content")) for message in call.body["messages"]) // 4
 
 
@@ -611,18 +684,24 @@ def _outgoing(p: Prepared, target: Target) -> dict[str, Any]:
     if p.call.kind == "chat":
         name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
         body[name] = p.ceiling // (body.get("n") or 1)
+    if p.call.dialect == "messages":
+        body = anthropic_messages.outgoing(p.call, body, knows_thinking=target.provider.kind == "litellm")
     return body
 
 
 def _send(p: Prepared, target: Target) -> Awaitable[Any]:
     provider, body = provider_for(target.provider.kind), _outgoing(p, target)
-    return provider.embed(target, body) if p.call.kind == "embeddings" else provider.chat(target, body)
+    if p.call.kind == "chat":
+        return provider.chat(target, body)
+    return provider.embed(target, body) if p.call.kind == "embeddings" else provider.rerank(target, body)
 
 
 def _estimate(p: Prepared, body: dict[str, Any]) -> Tokens:
     """Tokens of an answer whose vendor did not count them."""
     if p.call.kind == "embeddings":
         return Tokens(embedding=count_input(p.masked.body), estimated=True)
+    if p.call.kind == "rerank":
+        return Tokens(input=count_input(p.masked.body), estimated=True)
     texts = [orjson.dumps(choice.get("message")).decode() for choice in body.get("choices") or ()]
     said = openai_chat.answer_text(body)
     output = count_text(said) * len(texts) if said else sum(map(count_text, texts))

@@ -18,6 +18,7 @@ from tenants.snapshot import Snapshot, Snapshots
 from .errors import InvalidKey, Unavailable
 from .journal import Journal
 from .limits import Limits
+from .memory import Memory
 from .pipeline import Pipeline
 from .providers import close_all
 
@@ -32,6 +33,7 @@ class Runtime:
     journal: Journal
     leases: Leases
     limits: Limits
+    memory: Memory
     pipeline: Pipeline
 
     @classmethod
@@ -46,8 +48,10 @@ class Runtime:
         journal = Journal(settings.DATABASE_URL, leases)
         limits = Limits(settings.REDIS_URL, workers=settings.WORKERS)
         pii = Pii(settings.CACHE_KEY, hash_key=settings.VAULT_KEY)
-        pipeline = Pipeline(snapshots, journal, leases, limits, pii, search_pool)
-        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, pipeline)
+        keep = settings.RESPONSES_KEPT_DAYS
+        memory = Memory(settings.DATABASE_URL, snapshot_pool, settings.RESPONSES_KEY, keep, journal.crowd)
+        pipeline = Pipeline(snapshots, journal, leases, limits, pii, search_pool, memory)
+        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, pipeline)
 
     async def start(self) -> None:
         """Connects. What is away is waited for in the background: calls get 503 until it is back."""
@@ -57,6 +61,7 @@ class Runtime:
             await pool.open()
         await self.leases.start()
         await self.journal.start()
+        await self.memory.start()
         await self.limits.start()
         await self.snapshots.start()
 
@@ -64,6 +69,7 @@ class Runtime:
         """Ends in the reverse order: what is still running may write its outcome."""
         await self.snapshots.stop()
         await self.journal.stop()
+        await self.memory.stop()
         await self.leases.stop()
         await self.limits.stop()
         await close_all()

@@ -10,12 +10,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import orjson
 
 from .data import Tokens
-from .errors import UpstreamError
+from .errors import GatewayError, UpstreamError
 from .providers.events import DONE, event, reported_error
 from .providers.tokens import count_text, first_tokens, reported
 
@@ -47,22 +47,88 @@ class Restorer(Protocol):
 MakeRestorer = Callable[[bool], Restorer]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of a stream once its outcome is durable. `base`: the fields that all chunks of it share."""
+
+    base: Mapping[str, Any]
+    usage: Mapping[str, Any]  #: OpenAI's object, as the vendor reported it or as it was counted here
+    tokens: Tokens
+    cost: str | None = None  #: US dollars
+    citations: Sequence[Mapping[str, Any]] | None = None
+    stopped_by: str = ""
+    finish: str = ""  #: of the first choice
+
+
+class Form(Protocol):
+    """How a dialect writes a stream. What it gets are chunks in OpenAI's chat form, restored already."""
+
+    #: Texts stand one after the other: what is held of one goes out before another begins.
+    ordered: ClassVar[bool]
+
+    def texts(self, frame: Frame, parts: list[bytes]) -> bytes:
+        """Texts of one choice, escaped as in JSON strings, as events."""
+        ...
+
+    def chunk(self, value: dict[str, Any]) -> bytes:
+        """One chunk as events."""
+        ...
+
+    def end(self, last: list[dict[str, Any]], ending: Ending) -> bytes:
+        """The last chunks, and what closes a stream that ended well."""
+        ...
+
+    def broken(self, error: GatewayError) -> bytes:
+        """What closes a stream that did not."""
+        ...
+
+
+class ChatForm:
+    """OpenAI's chat completions. `include_usage`: the client asked for the usage event."""
+
+    ordered: ClassVar[bool] = False
+
+    def __init__(self, include_usage: bool = False) -> None:
+        self._include_usage = include_usage
+
+    def texts(self, frame: Frame, parts: list[bytes]) -> bytes:
+        return frame.wrap(parts)
+
+    def chunk(self, value: dict[str, Any]) -> bytes:
+        return dump(value)
+
+    def end(self, last: list[dict[str, Any]], ending: Ending) -> bytes:
+        last = list(last)
+        if self._include_usage:
+            cost = {} if ending.cost is None else {"cost": ending.cost}
+            last.append({**ending.base, "choices": [], "usage": {**ending.usage, **cost}})
+        if ending.citations is not None:
+            if not last:
+                last.append({**ending.base, "choices": [{"index": 0, "delta": {}, "finish_reason": None}]})
+            last[-1]["citations"] = list(ending.citations)
+        return b"".join([*map(dump, last), DONE])
+
+    def broken(self, error: GatewayError) -> bytes:
+        return error.event()
+
+
 class StreamRewriter:
     """One stream. `feed` each block, and when `done`, send what `end` returns: nothing before is the last event.
 
     alias: the model's name for the client; id: the answer's id; make_restorer: None when there is nothing to restore;
     json_mode: JSON was asked for (content that begins with `{` is taken for JSON as well); include_usage: the client
-    asked for the usage event; ceiling: output tokens that are paid for, after which the stream is cut (None: none).
+    asked for the usage event; ceiling: output tokens that are paid for, after which the stream is cut (None: none);
+    form: how the dialect writes it (None: as chat completions).
     """
 
     __slots__ = (
         "_alias",
         "_created",
         "_finished",
+        "_form",
         "_frame",
         "_held",
         "_id",
-        "_include_usage",
         "_json_mode",
         "_leaves",
         "_make",
@@ -85,9 +151,11 @@ class StreamRewriter:
         json_mode: bool = False,
         include_usage: bool = False,
         ceiling: int | None = None,
+        form: Form | None = None,
     ) -> None:
         self._alias, self._id, self._make = alias, id, make_restorer
-        self._json_mode, self._include_usage = json_mode, include_usage
+        self._json_mode = json_mode
+        self._form: Form = ChatForm(include_usage) if form is None else form
         self._meter = None if ceiling is None else Meter(ceiling)
         self._frame: Frame | None = None
         self._tries = _TRIES
@@ -132,13 +200,21 @@ class StreamRewriter:
             return b""
         self._finished = True
         last = [*self._held, *self._closing()]
-        if self._include_usage:
-            last.append(self._usage_event(cost, tokens))
-        if citations is not None:
-            if not last:
-                last.append(self._event_of(0, {}))
-            last[-1]["citations"] = list(citations)
-        return b"".join([*map(_dump, last), DONE])
+        counted = self.tokens or tokens or Tokens()
+        ending = Ending(
+            base=self._base(),
+            usage=self._usage if self._usage is not None else usage_of(counted),
+            tokens=counted,
+            cost=cost,
+            citations=citations,
+            stopped_by=self.stopped_by,
+            finish=self.finish_reasons.get(0, ""),
+        )
+        return self._form.end(last, ending)
+
+    def broken(self, error: GatewayError) -> bytes:
+        """The last event of a stream that broke: what went wrong, in the dialect's shape."""
+        return self._form.broken(error)
 
     # -- what was delivered -----------------------------------------------------------------------------------------
 
@@ -181,12 +257,12 @@ class StreamRewriter:
         if self._make is not None:
             parts = self._restored_parts(frame.choice, parts, text)
         if parts:
-            sent.append(frame.wrap(parts))
+            sent.append(self._form.texts(frame, parts))
         return end
 
     def _restored_parts(self, choice: int, parts: list[bytes], escaped: bytes) -> list[bytes]:
         """The texts of some events with originals. Where something was put in or held, they become one text."""
-        text = _unescaped(escaped)
+        text = unescaped(escaped)
         restored = self._restore(choice, ("content",), text)
         if restored == text:
             return parts
@@ -228,8 +304,10 @@ class StreamRewriter:
         if ended:
             self._held.append(value)
             return
-        sent.append(self._release() + _dump(value))
-        if self._tries:
+        sent.append(self._release() + self._form.chunk(value))
+        if not _is_bare_text(choices):
+            self._frame = None  # what a dialect puts around a text may be another afterwards
+        elif self._tries:
             self._tries -= 1
             self._frame = Frame.of(raw, choices, (upstream_id, self._id), (upstream_model, self._alias))
 
@@ -248,16 +326,27 @@ class StreamRewriter:
     def _choice(self, choice: dict[str, Any]) -> list[bytes]:
         """Restores a choice's delta in place; returns the events with held text that must go before it."""
         index, delta = _index(choice), choice.get("delta")
+        tails: list[bytes] = []
         if isinstance(delta, dict):
+            if self._form.ordered and self._leaves.get(index):
+                tails += self._before(index, delta)
             self._walk(index, (), delta)
         if not choice.get("finish_reason"):
-            return []
+            return tails
         self.finish_reasons[index] = str(choice["finish_reason"])
-        tails = []
         for path, tail in self._tails(index):
             if not isinstance(delta, dict) or not _append(delta, path, tail):
-                tails.append(_dump(self._event_of(index, _nested(path, tail))))
+                tails.append(self._form.chunk(self._event_of(index, _nested(path, tail))))
         return tails
+
+    def _before(self, index: int, delta: dict[str, Any]) -> list[bytes]:
+        """Held ends of texts that this delta does not go on with, when it begins or goes on with another."""
+        going_on = {path for path, text in _leaves_of(delta) if text}
+        if not going_on:
+            return []
+        leaves = self._leaves[index]
+        tails = [(path, leaves.pop(path).flush()) for path in [*leaves] if path not in going_on]
+        return [self._form.chunk(self._event_of(index, _nested(path, tail))) for path, tail in tails if tail]
 
     def _walk(self, index: int, path: Path, of: dict[str, Any] | list[Any]) -> None:
         items: Iterator[tuple[Any, Any]] = iter(of.items()) if isinstance(of, dict) else enumerate(of)
@@ -317,7 +406,7 @@ class StreamRewriter:
         """Held finish events, when more follows: they were not the last."""
         if not self._held:
             return b""
-        sent = b"".join(map(_dump, self._held))
+        sent = b"".join(map(self._form.chunk, self._held))
         self._held.clear()
         return sent
 
@@ -338,12 +427,6 @@ class StreamRewriter:
     def _event_of(self, index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "finish_reason": finish}
         return {**self._base(), "choices": [choice]}
-
-    def _usage_event(self, cost: str | None, tokens: Tokens | None) -> dict[str, Any]:
-        usage = dict(self._usage) if self._usage is not None else usage_of(tokens or Tokens())
-        if cost is not None:
-            usage["cost"] = cost
-        return {**self._base(), "choices": [], "usage": usage}
 
     def _base(self) -> dict[str, Any]:
         return {
@@ -374,7 +457,7 @@ class Frame:
         model: tuple[Any, str],
     ) -> Frame | None:
         """The frame of an event that holds one choice with a text and nothing else; None for any other."""
-        if len(choices) != 1 or choices[0].get("finish_reason") or [*(choices[0].get("delta") or ())] != ["content"]:
+        if not _is_bare_text(choices):
             return None
         found = _FRAME.match(raw)
         if found is None or b'"usage":{' in raw.replace(b" ", b""):
@@ -481,7 +564,8 @@ def _load(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _dump(value: Any) -> bytes:
+def dump(value: Any) -> bytes:
+    """One event."""
     try:
         return event(value)
     except TypeError:  # a lone surrogate cannot be written as UTF-8, only escaped
@@ -496,7 +580,8 @@ def _is_string(escaped: bytes) -> bool:
     return True
 
 
-def _unescaped(part: bytes) -> str:
+def unescaped(part: bytes) -> str:
+    """A text as it stands in a JSON string, read. Raises UpstreamError."""
     try:
         return part.decode() if b"\\" not in part else str(orjson.loads(b'"' + part + b'"'))
     except (UnicodeDecodeError, orjson.JSONDecodeError):
@@ -514,7 +599,7 @@ def _escaped(text: str) -> bytes:
 
 
 def _plain(piece: bytes | str) -> str:
-    return piece if isinstance(piece, str) else _unescaped(piece)
+    return piece if isinstance(piece, str) else unescaped(piece)
 
 
 # -- small parts of events ------------------------------------------------------------------------------------------
@@ -529,6 +614,26 @@ def _position(element: Mapping[str, Any], position: int) -> int:
     """The `index` that an element of a list gives itself (tool calls do), or where it stands."""
     index = element.get("index")
     return index if isinstance(index, int) else position
+
+
+def _is_bare_text(choices: list[dict[str, Any]]) -> bool:
+    """Whether all that an event adds is a text to one choice."""
+    if len(choices) != 1 or choices[0].get("finish_reason"):
+        return False
+    return [*(choices[0].get("delta") or ())] == ["content"]
+
+
+def _leaves_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string of a delta that the model has written, with its path."""
+    items: Iterator[tuple[Any, Any]] = iter(value.items()) if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        if isinstance(inner, str):
+            if key not in _LABELS:
+                yield (*path, key), inner
+        elif isinstance(inner, dict):
+            yield from _leaves_of(inner, (*path, _position(inner, key) if isinstance(value, list) else key))
+        elif isinstance(inner, list):
+            yield from _leaves_of(inner, (*path, key))
 
 
 def _has_text(choices: list[dict[str, Any]]) -> bool:

@@ -20,6 +20,7 @@ from .documents import (
     submit,
     submit_many,
 )
+from .reranking import rank
 from .search import MIN_SCORE, ready, recall, recall_now
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "job_report",
     "numbered",
     "original",
+    "rank",
     "ready",
     "recall",
     "recall_now",

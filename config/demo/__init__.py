@@ -112,6 +112,7 @@ def _offline_models() -> None:
     """Models that need neither a key nor a network."""
     chat = ["chat", "json"]
     _model("local", "extractive", "local-extractive", "local-extractive", chat, self_hosted=True)
+    _model("local", "extractive", "local-rerank", "local-rerank", ["rerank"], self_hosted=True)
     if settings.SCRIPTED_PROVIDER:
         _model("scripted", "scripted", "echo", "echo", [*chat, "tools"], self_hosted=True)
 

@@ -35,6 +35,10 @@ class Provider(Protocol):
         """Embeddings of `body["input"]`."""
         ...
 
+    async def rerank(self, target: Target, body: dict[str, Any]) -> Reply:
+        """`{"results": [{"index", "relevance_score"}]}` for `body["documents"]` (texts) and `body["query"]`."""
+        ...
+
     async def close(self) -> None:
         """Ends idle connections."""
         ...

@@ -1,4 +1,5 @@
-"""A model without a network that answers by quoting: it picks the sentences of the numbered passages which answer best.
+"""Models without a network: one answers by quoting, it picks the sentences of the numbered passages which answer best;
+the other puts texts in order.
 
 It invents nothing, so that every feature can be tried with no key: an answer is one to three sentences, each as it
 stands in its passage and followed by the passage's mark.
@@ -6,6 +7,7 @@ stands in its passage and followed by the passage's mark.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
@@ -15,9 +17,10 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.data import Reply, Target
+from gateway.data import Reply, Target, Tokens
 from gateway.errors import UpstreamRejected
 from gateway.prompts import question_of
+from retrieval.services import rank
 
 from .base import PASSAGES
 from .local import Script, completion, events, usage
@@ -64,7 +67,7 @@ class Sentence:
 
 
 class ExtractiveProvider:
-    """A Provider that quotes `body["x_passages"]`: [{"number", "title", "text"}], best first."""
+    """A Provider that quotes `body["x_passages"]`: [{"number", "title", "text"}], best first; and that ranks texts."""
 
     async def chat(self, target: Target, body: dict[str, Any]) -> Reply:
         """A plain chat completion."""
@@ -82,6 +85,14 @@ class ExtractiveProvider:
     async def embed(self, target: Target, body: dict[str, Any]) -> Reply:
         """It knows no vectors."""
         raise UpstreamRejected("This model makes no embeddings.", param="model")
+
+    async def rerank(self, target: Target, body: dict[str, Any]) -> Reply:
+        """By meaning and by words, with the local embedder."""
+        texts = body["documents"]
+        scores = await asyncio.to_thread(rank, body["query"], texts)
+        counted = simple_count(body["query"]) + sum(map(simple_count, texts))
+        rows = [{"index": index, "relevance_score": score} for index, score in enumerate(scores)]
+        return Reply({"results": rows}, Tokens(input=counted))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -129,13 +140,13 @@ def _rarity(sentences: list[Sentence]) -> dict[str, float]:
 
 
 def _sentences(passages: list[Mapping[str, Any]]) -> Iterator[Sentence]:
-    for rank, passage in enumerate(passages):
+    for place, passage in enumerate(passages):
         title = _stems(str(passage.get("title", "")))
         for found in _SENTENCE.finditer(str(passage.get("text", ""))):
             text = _LEADING.sub("", found[0]).strip()
             words = _stems(text)
             if words and not found[0].startswith("#"):
-                yield Sentence(int(passage["number"]), rank, text, words, title)
+                yield Sentence(int(passage["number"]), place, text, words, title)
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -61,10 +61,14 @@ CHAT_FIELDS: Final = frozenset(
         "logprobs",
         "top_logprobs",
         "reasoning_effort",
+        "verbosity",
+        "service_tier",
+        "prediction",
         "thinking",
         "top_k",
     }
 )
+RERANK_FIELDS: Final = frozenset({"query", "documents", "top_n", "max_tokens_per_doc"})
 EMBEDDING_FIELDS: Final = frozenset({"input", "dimensions", "user"})
 
 #: What a credential may hold when it is a JSON object, for vendors that need more than a key.
@@ -152,6 +156,18 @@ class LiteLLMProvider:
         except Exception as error:  # noqa: BLE001  as above
             raise failure(error, target.provider) from None
         return Reply(found, reported_embedding(found.get("usage")))
+
+    async def rerank(self, target: Target, body: dict[str, Any]) -> Reply:
+        """A ranking of `body["documents"]`."""
+        arguments = _arguments(target) | {name: body[name] for name in RERANK_FIELDS & body.keys()}
+        litellm = await _library()
+        try:
+            async with asyncio.timeout(target.timeout_s):
+                answer = await litellm.arerank(**arguments)
+                found = answer.model_dump(exclude_none=True)
+        except Exception as error:  # noqa: BLE001  as above
+            raise failure(error, target.provider) from None
+        return Reply(found, None)
 
     async def close(self) -> None:
         """litellm keeps its own connections; they end with the process."""

@@ -59,6 +59,13 @@ class OpenAICompatible:
             raise UpstreamError("The model's answer is not a list of embeddings.")
         return Reply(found, reported_embedding(found.get("usage")))
 
+    async def rerank(self, target: Target, body: dict[str, Any]) -> Reply:
+        """A ranking, in the form that vLLM, Jina and Cohere share."""
+        found = await self._plain(target, "/rerank", _plain_body(target, body))
+        if not isinstance(found.get("results"), list):
+            raise UpstreamError("The model's answer is not a ranking.")
+        return Reply(found, None)
+
     async def stream(self, target: Target, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """A streamed chat completion. Closing the generator closes the upstream's connection."""
         reader = EventReader()

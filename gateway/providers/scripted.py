@@ -87,6 +87,16 @@ class ScriptedProvider:
         answer = {"object": "list", "data": rows, "model": target.upstream_model, "usage": counted}
         return Reply(answer, reported_embedding(counted))
 
+    async def rerank(self, target: Target, body: dict[str, Any]) -> Reply:
+        """Scores that depend on the text alone."""
+        name, options = read_name(target.upstream_model)
+        await self._begin(target, name, options)
+        rows = [
+            {"index": index, "relevance_score": _vector(text, 1)[0] + 0.5}
+            for index, text in enumerate(body["documents"])
+        ]
+        return Reply({"results": rows}, None)
+
     async def close(self) -> None:
         """Nothing is open."""
 

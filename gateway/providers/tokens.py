@@ -96,9 +96,11 @@ def count_messages(body: Mapping[str, Any]) -> int:
 
 
 def count_input(body: Mapping[str, Any]) -> int:
-    """Tokens of any request: the messages of a chat, the input of an embedding."""
+    """Tokens of any request: the messages of a chat, the input of an embedding, the texts of a ranking."""
     if "messages" in body:
         return count_messages(body)
+    if "documents" in body:
+        return sum(map(count_text, _leaves([body.get("query"), body["documents"]])))
     return sum(map(count_text, _leaves(body.get("input"))))
 
 

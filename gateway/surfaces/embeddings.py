@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from gateway.data import Call
+from gateway.data import Call, Tokens
 from gateway.errors import InvalidRequest, UpstreamError
 
 from .reading import is_whole, read_object, refuse
@@ -33,10 +33,23 @@ def parse(raw: bytes, request_id: UUID, *, client_ip: str = "", traceparent: str
         raise refuse("dimensions", "a whole number of at least 1")
     if not isinstance(body.get("user") or "", str):
         raise refuse("user", "a string")
-    return Call(id=request_id, kind="embeddings", model=model, body=body, client_ip=client_ip, traceparent=traceparent)
+    return Call(
+        id=request_id,
+        kind="embeddings",
+        dialect="embeddings",
+        model=model,
+        body=body,
+        client_ip=client_ip,
+        traceparent=traceparent,
+    )
 
 
-def plain(call: Call, body: Mapping[str, Any], citations: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def plain(
+    call: Call,
+    body: Mapping[str, Any],
+    citations: Sequence[Mapping[str, Any]] | None = None,
+    tokens: Tokens | None = None,
+) -> dict[str, Any]:
     """A whole answer as the client sees it: the name that it asked, and vectors in the form that it asked."""
     as_text = call.body.get("encoding_format") == "base64"
     rows = [_row(row, as_text) for row in body["data"]]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from gateway.data import Call
+from gateway.data import Call, Tokens
 from gateway.errors import InvalidRequest
 from gateway.providers.base import INTERNAL
+from gateway.streaming import ChatForm
 
 from .reading import is_number, is_whole, read_object, refuse
 from .search import retrieval
@@ -46,10 +47,7 @@ def parse(raw: bytes, request_id: UUID, *, client_ip: str = "", traceparent: str
     for name in INTERNAL & body.keys():
         raise InvalidRequest(f"{name} is a field of the gateway's own.", param=name)
     _check_messages(body.get("messages"))
-    for name in _CHECKS.keys() & body.keys():
-        value = body[name]
-        if value is not None and not _CHECKS[name][0](value):
-            raise refuse(name, _CHECKS[name][1])
+    check_fields(body)
     asked = body.pop("retrieval", None)
     stream = bool(body.get("stream"))
     return Call(
@@ -65,12 +63,30 @@ def parse(raw: bytes, request_id: UUID, *, client_ip: str = "", traceparent: str
     )
 
 
+def check_fields(body: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for a field that the gateway relies on and that is not what it must be."""
+    for name in _CHECKS.keys() & body.keys():
+        value = body[name]
+        if value is not None and not _CHECKS[name][0](value):
+            raise refuse(name, _CHECKS[name][1])
+
+
+def form(call: Call) -> ChatForm:
+    """How this call's stream is written."""
+    return ChatForm(call.include_usage)
+
+
 def answer_id(request_id: UUID) -> str:
     """The id of an answer, the same in every event of a stream."""
     return f"chatcmpl-{request_id.hex}"
 
 
-def plain(call: Call, body: Mapping[str, Any], citations: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def plain(
+    call: Call,
+    body: Mapping[str, Any],
+    citations: Sequence[Mapping[str, Any]] | None = None,
+    tokens: Tokens | None = None,
+) -> dict[str, Any]:
     """A whole answer as the client sees it: the name that it asked, our id, citations beside the choices."""
     answer = {
         "id": answer_id(call.id),
@@ -215,6 +231,12 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "metadata": _OBJECT,
     "logit_bias": _OBJECT,
     "logprobs": _BOOLEAN,
+    "top_logprobs": (lambda value: is_whole(value) and 0 <= value <= 20, "a whole number from 0 to 20"),
+    "reasoning_effort": _STRING,
+    "verbosity": _STRING,
+    "service_tier": _STRING,
+    "store": _BOOLEAN,
+    "prediction": _OBJECT,
     "parallel_tool_calls": _BOOLEAN,
     "tools": (_are_tools, "a list of tools, each with a type and, for a function, its name"),
     "tool_choice": (lambda value: isinstance(value, str) or _is_typed(value), "a string or an object with a type"),

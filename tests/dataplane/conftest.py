@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -26,7 +27,8 @@ from tests.vendor import Vendor
 
 #: What the vendor can do, and where it is given little time for it.
 MODES = {
-    *("echo", "fixed", "tool", "json", "no-usage", "slow", "embed"),
+    *("echo", "fixed", "tool", "both", "thinks", "json", "no-usage", "slow", "embed", "rerank"),
+    *("fields",),
     *("error-400", "error-429", "error-500", "garbage", "hang", "reset", "breaks", "garbles", "stalls"),
 }
 IMPATIENT = {"hang", "stalls"}
@@ -103,6 +105,9 @@ class Gateway:
     def sdk(self, key: str | None = None) -> openai.OpenAI:
         return openai.OpenAI(api_key=key or self.key, base_url=self.root + "/v1", max_retries=0, timeout=30)
 
+    def anthropic(self, key: str | None = None) -> anthropic.Anthropic:
+        return anthropic.Anthropic(api_key=key or self.key, base_url=self.root, max_retries=0, timeout=30)
+
     def manage(
         self, method: str, path: str, body: Any = None, key: str | None = None, expect: int | None = None
     ) -> Any:
@@ -128,7 +133,7 @@ class Gateway:
             "provider": self.provider,
             "name": name,
             "upstream_model": mode,
-            "capabilities": ["embeddings" if mode == "embed" else "chat"],
+            "capabilities": [{"embed": "embeddings", "rerank": "rerank"}.get(mode, "chat")],
             "timeout_s": 0.5 if mode in IMPATIENT else 20,
         }
         deployment = self.manage("POST", "deployments", body, expect=201)["id"]
