@@ -41,7 +41,7 @@ NO_CACHE = (b"cache-control", b"no-cache")
 
 
 class Exchange(Protocol):
-    """One request, and the way its answer takes. Header names are lower case; `body` None: too large.
+    """One request, and the way its answer takes. `body` None: it was too large.
 
     `respond` does nothing after an answer is complete; in the middle of one it sees to it that nobody takes that for
     a whole one.
@@ -49,9 +49,13 @@ class Exchange(Protocol):
 
     method: str
     path: str
-    headers: Sequence[tuple[bytes, bytes]]
     body: bytes | None
     address: str  #: the client's
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Names are lower case."""
+        ...
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer."""
