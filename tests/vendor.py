@@ -1,11 +1,10 @@
 """A fake vendor in OpenAI's form, on loopback, whose inbox can be read. The model's name says what it does.
 
 `echo` answers with the last user message, `fixed` with a sentence, `tool` with a call whose arguments hold the message,
-`both` with the message and then such a call, `thinks` with the message as its reasoning and then as its answer, `json`
-with an object that holds it, `fields` with all that was asked besides, `no-usage` does not count, `slow` streams a word
-every 50 ms (200, or as many as it may), `error-500` and the like fail, `garbage` is no JSON, `hang` answers too late,
-`reset` drops the connection of each request that it has not seen before; in the middle of a stream `breaks` drops it,
-`garbles` sends what is no JSON, and `stalls` stops.
+`json` with an object that holds it, `no-usage` does not count, `slow` streams a word every 50 ms (200, or as many as
+it may), `error-500` and the like fail, `garbage` is no JSON, `hang` answers too late, `reset` drops the connection of
+each request that it has not seen before; in the middle of a stream `breaks` drops it, `garbles` sends what is no JSON,
+and `stalls` stops.
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ class Vendor:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embed)
-        app.router.add_post("/v1/rerank", self._rerank)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -64,14 +62,6 @@ class Vendor:
         if name.startswith("error-"):
             failure = {"message": "no", "type": "server_error", "code": None}
             return web.json_response({"error": failure}, status=int(name[6:]))
-        if name == "fields":
-            asked = {key: body[key] for key in body.keys() - {"messages", "model", "stream"}}
-            message = {"role": "assistant", "content": json.dumps(asked)}
-            token = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
-            choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": {"content": [token]}}
-            answer = {"id": "x", "object": "chat.completion", "created": 1, "model": name, "choices": [choice]}
-            usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-            return web.json_response({**answer, "usage": usage, "service_tier": "default"})
         if name == "garbage":
             return web.Response(text="<html>", content_type="text/html")
         if name == "hang":
@@ -84,12 +74,14 @@ class Vendor:
             text = json.dumps({"said": text})
         if body.get("stream"):
             return await self._stream(request, body, text)
-        message: dict[str, Any] = {"role": "assistant", "content": None if name == "tool" else text}
-        if name in ("tool", "both"):
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if name == "tool":
             call = {"name": body["tools"][0]["function"]["name"], "arguments": json.dumps({"text": text})}
-            message["tool_calls"] = [{"id": "c1", "type": "function", "function": call}]
-        if name == "thinks":
-            message["reasoning_content"] = text
+            message = {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": call}],
+            }
         choices = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(body.get("n") or 1)]
         answer = {"id": "x", "object": "chat.completion", "created": 1, "model": name, "choices": choices}
         if name != "no-usage":
@@ -100,14 +92,8 @@ class Vendor:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         name = body["model"]
+        text = json.dumps({"text": text}) if name == "tool" else text
         words = [text[i : i + 3] for i in range(0, len(text), 3)]
-        if name in ("both", "thinks"):
-            before = "content" if name == "both" else "reasoning_content"
-            for word in words:
-                await response.write(_event(name, {before: word}))
-        if name in ("tool", "both"):
-            text = json.dumps({"text": text})
-            words = [text[i : i + 3] for i in range(0, len(text), 3)]
         if name == "slow":
             words = ["word "] * min(200, body.get("max_tokens") or 200)
         try:
@@ -137,13 +123,6 @@ class Vendor:
             {"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
         )
 
-    async def _rerank(self, request: web.Request) -> web.Response:
-        raw = await request.text()
-        self.inbox.append(raw)
-        documents = json.loads(raw)["documents"]
-        rows = [{"index": i, "relevance_score": 1 / (1 + len(text))} for i, text in enumerate(documents)]
-        return web.json_response({"id": "x", "results": rows})
-
 
 async def _go_wrong(request: web.Request, response: web.StreamResponse) -> None:
     """What some models do in the middle of a stream."""
@@ -166,7 +145,7 @@ def _hang_up(request: web.Request) -> None:
 
 def _part(body: dict[str, Any], number: int, word: str) -> dict[str, Any]:
     """What one event of a stream adds: to the text, or to the arguments of the one tool call."""
-    if body["model"] not in ("tool", "both"):
+    if body["model"] != "tool":
         return {"content": word}
     begun = {"id": "c1", "type": "function"} if number == 0 else {}
     name = {"name": body["tools"][0]["function"]["name"]} if number == 0 else {}

@@ -23,6 +23,7 @@ from config.demo import _baseline, _offline_models
 from tenants.isolation import PLATFORM, scope
 from tenants.services import make_key
 from tests.conftest import House, house
+from tests.dataplane.vendors import Speaker
 from tests.vendor import Vendor
 
 #: What the vendor can do, and where it is given little time for it.
@@ -76,7 +77,7 @@ def server(database: None) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def vendor() -> Iterator[Vendor]:
-    with Vendor() as made:
+    with Speaker() as made:
         yield made
 
 
