@@ -94,6 +94,9 @@ class PiiRules:
     media: frozenset[str] = frozenset()
     _by_type: Mapping[str, TypeRule] = field(init=False, repr=False, compare=False)
     _deny: Callable[[str], list[Entity]] | None = field(init=False, repr=False, compare=False)
+    #: whether a verdict depends on nothing but what was found; and the verdicts given so far (see `masking.judge`)
+    by_findings: bool = field(init=False, repr=False, compare=False)
+    verdicts: dict[Any, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_type", dict(self.types))
@@ -101,6 +104,9 @@ class PiiRules:
             (DENY_LIST, word) for word in self.deny
         )
         object.__setattr__(self, "_deny", _word_finder(words) if words else None)
+        lists = self.allow or words or any(rule.allow for rule in (self.default, *self._by_type.values()))
+        object.__setattr__(self, "by_findings", not lists)
+        object.__setattr__(self, "verdicts", {})
 
     @classmethod
     def parse(cls, document: object) -> PiiRules:

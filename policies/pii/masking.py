@@ -33,10 +33,27 @@ class Verdict:
 
 
 CLEAN: Final = Verdict(())
+MOST_VERDICTS: Final = 4_096
+"""Remembered for one policy; they hold types and places, no text."""
 
 
 def judge(text: str, found: Iterable[Entity], rules: PiiRules, source: Source, direction: Direction) -> Verdict:
-    """Applies thresholds, allow- and deny-lists, sources and directions; then resolves overlaps."""
+    """Applies thresholds, allow- and deny-lists, sources and directions; then resolves overlaps.
+
+    Where the rules have no lists, the same findings get the verdict that they got before.
+    """
+    if not rules.by_findings or not isinstance(found, tuple):
+        return _judged(text, found, rules, source, direction)
+    asked = found, source, direction
+    verdict: Verdict | None = rules.verdicts.get(asked)
+    if verdict is None:
+        if len(rules.verdicts) >= MOST_VERDICTS:
+            rules.verdicts.clear()
+        verdict = rules.verdicts[asked] = _judged(text, found, rules, source, direction)
+    return verdict
+
+
+def _judged(text: str, found: Iterable[Entity], rules: PiiRules, source: Source, direction: Direction) -> Verdict:
     passing: list[Entity] = []
     acting: list[Entity] = []
     for entity in (*found, *rules.denied(text)):

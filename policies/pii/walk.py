@@ -202,7 +202,7 @@ async def mask_request_async(
 
 def _more_than(limit: int, body: Any, engine: Engine, cache: Findings) -> bool:
     """Whether more than `limit` characters would have to be analysed, or more than INLINE_UNSEEN by a model."""
-    texts = list(strings(body))
+    texts = strings(body)
     if not engine.foresees and sum(map(len, texts)) <= limit:
         return False
     new = unseen = 0
@@ -218,18 +218,19 @@ def _more_than(limit: int, body: Any, engine: Engine, cache: Findings) -> bool:
     return False
 
 
-def strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> list[str]:
     """Every string of a JSON value, keys included."""
+    found: list[str] = []
     waiting = [value]
-    while waiting:
-        item = waiting.pop()
+    for item in waiting:  # it grows while it is walked
         if isinstance(item, str):
-            yield item
+            found.append(item)
         elif isinstance(item, dict):
-            yield from item
-            waiting.extend(item.values())
+            found += item
+            waiting += item.values()
         elif isinstance(item, list):
-            waiting.extend(item)
+            waiting += item
+    return found
 
 
 class _Walk:
