@@ -6,9 +6,11 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
+        from tenants import references
         from tenants.snapshot import part
 
-        from . import services
+        from . import models, services
 
+        references.register("budget", references.by(models.Budget, "id"))
         part("budgets", services.load_budgets)
         part("prices", services.load_prices)

@@ -61,6 +61,8 @@ CACHE_KEY = derived("caches")
 SEAL_KEY = derived("seals")
 EXPORT_KEY = derived("exports")
 RESPONSES_KEY = derived("kept-responses")
+VAULT_SEAL_KEY = derived("vault-seals")
+ANSWER_KEY = derived("kept-answers")
 
 HOME = Path(env("CUSTOMHOUSE_HOME", str(BASE_DIR / "var"))).resolve()
 PORT = int(env("CUSTOMHOUSE_PORT", "8000"))

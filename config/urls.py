@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
+
+from tenants.api.problems import no_such_route
 
 from .schema import DocsView, SchemaView
 
@@ -17,4 +20,5 @@ urlpatterns = [
     re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path("^api/docs/?$", DocsView.as_view(), name="docs"),
     *(path("api/v1/", include(f"{app}.urls")) for app in apps),
+    re_path("^api/", csrf_exempt(no_such_route)),
 ]

@@ -21,6 +21,7 @@ from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest
 from policies.errors import RulesError
 from policies.services import (
     Blocked,
+    Context,
     DetectorFailed,
     Masked,
     MediaRefused,
@@ -156,7 +157,7 @@ class Pipeline:
         """The models that a caller may call."""
         rules = _rules(caller, snapshot)
         catalogue: Catalogue = snapshot.parts[CATALOGUE]
-        return [model for model in catalogue.values() if _may_call(caller, rules, model.name)]
+        return [model for model in catalogue.values() if _may_call(caller, rules, model)]
 
     async def count(self, call: Call, caller: Caller, snapshot: Snapshot) -> dict[str, Any]:
         """The tokens of a call that the caller might make. Nothing leaves the house."""
@@ -199,8 +200,10 @@ class Pipeline:
 
     async def _decide(self, call: Call, caller: Caller, snapshot: Snapshot, seen: Seen) -> Prepared:
         began = time.perf_counter()
-        rules = _rules(caller, snapshot)
+        rules = _rules(caller, snapshot).at(Context(call.client_ip, _purpose(call)))
         seen.policy = rules.label
+        if rules.refusal:
+            raise PolicyViolation(rules.refusal)
         model = _model(call, caller, rules, snapshot)
         if call.previous is not None:
             call = await self._continued(call, caller)
@@ -571,13 +574,20 @@ def _rules(caller: Caller, snapshot: Snapshot) -> Rules:
         raise Unavailable(str(error)) from error
 
 
+def _purpose(call: Call) -> str:
+    """What the call is for, as its client says in the body's metadata; '' when it does not."""
+    metadata = call.body.get("metadata")
+    purpose = metadata.get("purpose") if isinstance(metadata, dict) else None
+    return purpose if isinstance(purpose, str) else ""
+
+
 def _prices(snapshot: Snapshot) -> Prices:
     prices: Prices = snapshot.parts["prices"]
     return prices
 
 
-def _may_call(caller: Caller, rules: Rules, name: str) -> bool:
-    return caller.may("models.call") and (caller.models is None or name in caller.models) and rules.allows_model(name)
+def _may_call(caller: Caller, rules: Rules, model: ModelView) -> bool:
+    return caller.may_call(model.name, model.id) and rules.allows_model(model.name)
 
 
 def _model(call: Call, caller: Caller, rules: Rules, snapshot: Snapshot) -> ModelView:
@@ -586,9 +596,7 @@ def _model(call: Call, caller: Caller, rules: Rules, snapshot: Snapshot) -> Mode
     model = catalogue.get(call.model)
     if model is None:
         raise ModelNotFound(f"The model {call.model!r} does not exist.", param="model")
-    if not caller.may("models.call"):
-        raise ModelNotAllowed(f"The role {caller.role} may not call models.", param="model")
-    if caller.models is not None and call.model not in caller.models:
+    if not caller.may_call(model.name, model.id):
         raise ModelNotAllowed(f"This key may not call the model {call.model!r}.", param="model")
     if not rules.allows_model(call.model):
         raise ModelNotAllowed(f"The policy {rules.name!r} does not allow the model {call.model!r}.", param="model")
@@ -734,7 +742,7 @@ def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
     if now is None:
         return False
     try:
-        return _may_call(now, rules_for(now, snapshot), p.model.name) and p.model.name in snapshot.parts[CATALOGUE]
+        return _may_call(now, rules_for(now, snapshot), p.model) and p.model.name in snapshot.parts[CATALOGUE]
     except RulesError:
         return False
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from billing.services import Leases
-from policies.services import Pii
+from policies.services import engine
 from tenants.data import Caller
 from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.isolation.pool import Pool, make_pool
@@ -47,10 +47,9 @@ class Runtime:
         leases = Leases(settings.DATABASE_URL)
         journal = Journal(settings.DATABASE_URL, leases)
         limits = Limits(settings.REDIS_URL, workers=settings.WORKERS)
-        pii = Pii(settings.CACHE_KEY, hash_key=settings.VAULT_KEY)
         keep = settings.RESPONSES_KEPT_DAYS
         memory = Memory(settings.DATABASE_URL, snapshot_pool, settings.RESPONSES_KEY, keep, journal.crowd)
-        pipeline = Pipeline(snapshots, journal, leases, limits, pii, search_pool, memory)
+        pipeline = Pipeline(snapshots, journal, leases, limits, engine(), search_pool, memory)
         return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, pipeline)
 
     async def start(self) -> None:

@@ -108,6 +108,8 @@ class ModelSerializer(Strict, serializers.ModelSerializer[Model]):
         return value
 
     def to_representation(self, instance: Model) -> dict[str, Any]:
+        if not self.context["view"].caller.may("routes.view"):
+            return {"id": str(instance.pk), "name": instance.name}
         routes = [
             {
                 "deployment": str(route.deployment_id),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework import exceptions, mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.services import price_rows, set_price
 from tenants.api.fields import plain
+from tenants.api.lists import Filter, flag
 from tenants.api.views import FullView, ManagementView
 from tenants.ids import uuid7
 
@@ -25,6 +27,18 @@ def rights_on(objects: str) -> dict[str, str]:
     return {"list": view, "retrieve": view, "create": change, "partial_update": change, "destroy": change}
 
 
+def by_name_or_id(column: str) -> Filter:
+    """By the id or name of what a column refers to."""
+
+    def condition(value: str) -> Q:
+        try:
+            return Q(**{f"{column}__id": UUID(value)})
+        except ValueError:
+            return Q(**{f"{column}__name": value})
+
+    return condition
+
+
 class OwnedView(FullView):
     """Objects which the platform may share: everybody reads what is shared, only its owner changes it."""
 
@@ -37,6 +51,13 @@ class OwnedView(FullView):
 class ProviderView(OwnedView):
     queryset = Provider.objects.all()
     serializer_class = ProviderSerializer
+    named_by = "name"
+    filters: ClassVar[dict[str, Filter]] = {
+        **{name: name for name in ("name", "kind", "vendor", "region")},
+        "self_hosted": flag("self_hosted"),
+    }
+    searched = ("name", "vendor")
+    orderings = ("name", "kind", "created_at")
     rights: ClassVar[dict[str, str]] = rights_on("providers")
 
     def perform_create(self, serializer: Any) -> None:
@@ -62,8 +83,17 @@ class ProviderView(OwnedView):
 
 
 class DeploymentView(OwnedView):
-    queryset = Deployment.objects.all()
+    queryset = Deployment.objects.select_related("provider")
     serializer_class = DeploymentSerializer
+    named_by = "name"
+    filters: ClassVar[dict[str, Filter]] = {
+        "name": "name",
+        "provider": by_name_or_id("provider"),
+        "upstream_model": "upstream_model",
+        "capability": lambda value: Q(capabilities__contains=[value]),
+    }
+    searched = ("name", "upstream_model")
+    orderings = ("name", "upstream_model", "created_at")
     rights: ClassVar[dict[str, str]] = rights_on("deployments")
 
     def perform_create(self, serializer: Any) -> None:
@@ -73,6 +103,15 @@ class DeploymentView(OwnedView):
 class ModelView(OwnedView):
     queryset = Model.objects.prefetch_related("routes__deployment")
     serializer_class = ModelSerializer
+    named_by = "name"
+    filters: ClassVar[dict[str, Filter]] = {
+        "name": "name",
+        "strategy": "strategy",
+        "deployment": by_name_or_id("routes__deployment"),
+    }
+    searched = ("name",)
+    orderings = ("name", "strategy", "created_at")
+    granted = "model"
     rights: ClassVar[dict[str, str]] = rights_on("models")
 
     def perform_create(self, serializer: Any) -> None:
@@ -95,19 +134,27 @@ class ModelView(OwnedView):
             Route.objects.create(model=model, shared_with=model.shared_with, **route)
 
 
+def _of_deployment(value: str) -> Q:
+    """By a deployment's id or name; prices know it by its id alone."""
+    try:
+        return Q(deployment_id=UUID(value))
+    except ValueError:
+        return Q(deployment_id__in=list(Deployment.objects.filter(name=value).values_list("id", flat=True)))
+
+
 class PriceView(mixins.ListModelMixin, mixins.CreateModelMixin, ManagementView):
     """Prices of deployments. A new one takes effect from `valid_from`; none is ever changed."""
 
     serializer_class = PriceSerializer
+    filters: ClassVar[dict[str, Filter]] = {"deployment": _of_deployment, "kind": "kind", "source": "source"}
+    orderings = ("kind", "per_million", "valid_from")
     rights: ClassVar[dict[str, str]] = {"list": "prices.view", "create": "prices.change"}
 
     def get_queryset(self) -> QuerySet[Any]:
         return price_rows()
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        rows = self.get_queryset()
-        wanted = request.query_params.get("deployment")
-        page = self.paginate_queryset(rows.filter(deployment_id=wanted) if wanted else rows)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response([_price(row) for row in page or ()])
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:

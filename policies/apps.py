@@ -6,8 +6,10 @@ class PoliciesConfig(AppConfig):
     verbose_name = "Policies"
 
     def ready(self) -> None:
+        from tenants import references
         from tenants.snapshot import part
 
-        from . import services
+        from . import models, services
 
+        references.register("policy", references.by(models.Policy, "name"))
         part(services.PART, services.load)

@@ -34,6 +34,8 @@ class Policy(SharedModel):
     state = models.CharField(max_length=20, choices=PolicyState.choices, default=PolicyState.DRAFT, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, editable=False)
+    # {"own": ["key:<id>", "user:<id>"], "makers": […]}: whose second pair of eyes would be the same one
+    written_by = models.JSONField(default=dict, editable=False)
 
     class Meta:
         ordering = ["name", "-version"]
@@ -53,13 +55,15 @@ class Policy(SharedModel):
 
 
 class VaultEntry(TenantModel):
-    """A sealed map from placeholders to originals, kept for `restore` until it expires. Personal data: yes, encrypted
-    under the tenant's key.
+    """A sealed map from placeholders to originals, kept for `restore` until it expires, for whom it was made for.
+    Personal data: yes, encrypted under the tenant's key.
     """
 
+    principal = models.CharField(max_length=80, default="")
     sealed = models.BinaryField()
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
 
     class Meta:
         verbose_name_plural = "vault entries"
+        indexes = [models.Index(fields=["tenant", "expires_at"], name="vault_entry_expiry")]

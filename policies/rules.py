@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from .conditions import Condition, Context
+from .conditions import parse as parse_conditions
 from .errors import RulesError
-from .pii.data import PiiRules
+from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules
 
 #: Sections of a policy document. Any other is an error, so that a misspelt rule is never silently without effect.
-SECTIONS = frozenset({"pii", "models", "guardrails", "residency", "retention", "logging", "locked"})
+SECTIONS = frozenset({"pii", "models", "guardrails", "residency", "retention", "logging", "conditions", "locked"})
 
+#: Sections that a condition may make stricter.
+TIGHTENING = frozenset({"pii", "models", "residency", "logging"})
+
+#: from what keeps least to what keeps most
 LOGGING_MODES = ("none", "metadata", "redacted", "full")
 WIDEST_FIRST = ("platform", "tenant", "department", "key")
 
@@ -26,7 +32,8 @@ DEFAULT_MAX_TOKENS = 4096
 class Rules:
     """What is in force for one caller.
 
-    `label` is `<policy id>@<version>` of the most specific policy. `models_allowed` None means every model.
+    `label` is `<policy id>@<version>` of the most specific policy. `models_allowed` None means every model. `refusal`
+    says why every call is refused, '' when none is. `conditions` are not applied yet: `at` a context they are.
     """
 
     label: str
@@ -37,6 +44,25 @@ class Rules:
     default_max_tokens: int = DEFAULT_MAX_TOKENS
     residency: frozenset[str] | None = None
     logging: str = "metadata"
+    refusal: str = ""
+    conditions: tuple[Condition, ...] = field(default=(), compare=False)
+    documents: tuple[dict[str, Any], ...] = field(default=(), repr=False, compare=False)
+    _variants: dict[tuple[int, ...], Rules] = field(default_factory=dict, repr=False, compare=False)
+
+    def at(self, context: Context) -> Rules:
+        """The rules that hold in a context; each combination of conditions is worked out once."""
+        if not self.conditions:
+            return self
+        holding = tuple(n for n, condition in enumerate(self.conditions) if condition.holds(context))
+        if not holding:
+            return self
+        found = self._variants.get(holding)
+        if found is None:
+            held = [self.conditions[number] for number in holding]
+            found = combine(self.label, self.name, list(self.documents), [one.document for one in held])
+            refusal = next((one.refusal for one in held if one.refusal), "")
+            found = self._variants[holding] = replace(found, refusal=refusal, conditions=())
+        return found
 
     def allows_model(self, name: str) -> bool:
         """Whether the policy lets this model be called."""
@@ -62,7 +88,23 @@ def validate(document: Any) -> None:
     unknown = sorted(set(document) - SECTIONS)
     if unknown:
         raise RulesError(f"rules.{unknown[0]} is not a section; the sections are {', '.join(sorted(SECTIONS))}.")
-    combine("draft@0", "draft", [document])
+    rules = combine("draft@0", "draft", [document])
+    for number, condition in enumerate(rules.conditions):
+        _validate_condition(condition.document, document, f"conditions[{number}].rules")
+
+
+def _validate_condition(held: Any, document: dict[str, Any], place: str) -> None:
+    """What holds under a condition is a document itself, and fits to the one that it stands in."""
+    if not isinstance(held, dict):
+        raise RulesError(f"{place} must be an object.")
+    unknown = sorted(set(held) - TIGHTENING)
+    if unknown:
+        raise RulesError(f"{place}.{unknown[0]} is not a section; the sections are {', '.join(sorted(TIGHTENING))}.")
+    try:
+        combine("draft@0", "draft", [held])
+        combine("draft@0", "draft", [document], [held])
+    except RulesError as error:
+        raise RulesError(f"{place}: {error}") from error
 
 
 def resolve(policies: Iterable[ActivePolicy], department: UUID | None, key: UUID | None) -> Rules:
@@ -81,17 +123,23 @@ def resolve(policies: Iterable[ActivePolicy], department: UUID | None, key: UUID
     return combine(f"{last.id}@{last.version}", last.name, [policy.rules for policy in mine])
 
 
-def combine(label: str, name: str, documents: list[dict[str, Any]]) -> Rules:
-    """One set of rules out of documents, widest first."""
+def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: Iterable[dict[str, Any]] = ()) -> Rules:
+    """One set of rules out of documents, widest first; those of `tightening` may only make it stricter."""
     merged: dict[str, Any] = {}
     locked: set[str] = set()
+    conditions: list[Condition] = []
     for document in documents:
         for section, value in document.items():
-            if section == "locked":
-                continue
-            merged[section] = _merged(section, merged.get(section), value, section in locked)
+            if section == "conditions":
+                conditions += parse_conditions(value)
+            elif section != "locked":
+                merged[section] = _merged(section, merged.get(section), value, section in locked)
         locked.update(_strings(document.get("locked", []), "locked"))
+    for document in tightening:
+        for section, value in document.items():
+            merged[section] = _merged(section, merged.get(section), value, locked=True)
     models = _object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens"})
+    residency = merged.get("residency")
     return Rules(
         label=label,
         name=name,
@@ -99,45 +147,94 @@ def combine(label: str, name: str, documents: list[dict[str, Any]]) -> Rules:
         models_allowed=frozenset(_strings(models["allow"], "models.allow")) if "allow" in models else None,
         models_denied=frozenset(_strings(models.get("deny", []), "models.deny")),
         default_max_tokens=_positive(models.get("default_max_tokens", DEFAULT_MAX_TOKENS), "models.default_max_tokens"),
-        residency=frozenset(_strings(merged["residency"], "residency")) if merged.get("residency") else None,
+        residency=None if residency is None else frozenset(_strings(residency, "residency")),
         logging=_one_of(merged.get("logging", "metadata"), LOGGING_MODES, "logging"),
+        conditions=tuple(conditions),
+        documents=tuple(documents),
     )
 
 
 def _merged(section: str, wide: Any, narrow: Any, locked: bool) -> Any:
     """A narrower value over a wider one. What is locked may only become stricter."""
+    if section == "pii" and isinstance(wide or {}, dict) and isinstance(narrow, dict):
+        return _merged_pii(wide or {}, narrow, locked)
     if wide is None:
         return narrow
-    if section == "pii" and isinstance(wide, dict) and isinstance(narrow, dict):
-        return _merged_pii(wide, narrow, locked)
     if section == "models" and isinstance(wide, dict) and isinstance(narrow, dict):
         return {**wide, **narrow} if not locked else _tighter_models(wide, narrow)
     if not locked:
         return narrow
     if section == "residency" and isinstance(wide, list) and isinstance(narrow, list):
         return [word for word in narrow if word in wide]
+    if section == "logging" and wide in LOGGING_MODES and narrow in LOGGING_MODES:
+        return min(wide, narrow, key=LOGGING_MODES.index)
     return wide
 
 
 def _merged_pii(wide: dict[str, Any], narrow: dict[str, Any], locked: bool) -> dict[str, Any]:
+    """Rules for personal data over wider ones. A locked rule takes of a narrower one what is stricter, and no more."""
     merged = dict(wide)
-    for entity, rule in narrow.items():
-        before = wide.get(entity)
+    fallback = wide.get("default", {})
+    for name, rule in narrow.items():
+        before = wide.get(name)
         fixed = locked or (isinstance(before, dict) and before.get("locked") is True)
-        if not fixed or _strictness(rule) >= _strictness(before if before is not None else wide.get("default")):
-            merged[entity] = {**rule, "locked": True} if fixed and isinstance(rule, dict) else rule
+        if not fixed:
+            merged[name] = rule
+        elif name in ("allow_list", "media"):
+            merged[name] = [word for word in _listed(rule) if word in _listed(before)]
+        elif name == "deny_list":
+            merged[name] = [*_listed(before), *_listed(rule)]
+        else:
+            merged[name] = _tighter_rule(_whole(before or {}, fallback), _whole(rule, fallback))
     return merged
 
 
-def _strictness(rule: Any) -> int:
-    action = rule.get("action", "placeholder") if isinstance(rule, dict) else rule
-    return STRICTNESS.get(action if isinstance(action, str) else "placeholder", 1)
+def _whole(rule: Any, fallback: Any) -> dict[str, Any]:
+    """A type's rule with all that it leaves to the default."""
+    given = {"action": rule} if isinstance(rule, str) else dict(rule)
+    default = {"action": fallback} if isinstance(fallback, str) else dict(fallback)
+    base: dict[str, Any] = {
+        "action": "placeholder",
+        "threshold": DEFAULT_THRESHOLD,
+        "directions": sorted(ANY_DIRECTION),
+        "sources": sorted(ANY_SOURCE),
+    }
+    base |= {name: value for name, value in default.items() if name in base}
+    return {**base, "allow_list": [], "deny_list": [], **given}
+
+
+def _tighter_rule(before: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
+    """Of two rules for one type what is stricter, part by part."""
+    if before["action"] == "allow":
+        return {**rule, "locked": True}
+    if rule["action"] == "allow":
+        return {**before, "deny_list": [*before["deny_list"], *rule["deny_list"]], "locked": True}
+    return {
+        "action": max(before["action"], rule["action"], key=_strictness),
+        "threshold": min(before["threshold"], rule["threshold"]),
+        "directions": sorted({*before["directions"], *rule["directions"]}),
+        "sources": sorted({*before["sources"], *rule["sources"]}),
+        "allow_list": [word for word in rule["allow_list"] if word in before["allow_list"]],
+        "deny_list": [*before["deny_list"], *rule["deny_list"]],
+        "locked": True,
+    }
+
+
+def _strictness(action: Any) -> int:
+    return STRICTNESS.get(action, 1)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _tighter_models(wide: dict[str, Any], narrow: dict[str, Any]) -> dict[str, Any]:
-    merged = {**narrow, "deny": [*wide.get("deny", []), *narrow.get("deny", [])]}
+    merged = {**wide, **narrow, "deny": [*wide.get("deny", []), *narrow.get("deny", [])]}
     if "allow" in wide:
         merged["allow"] = [name for name in narrow.get("allow", wide["allow"]) if name in wide["allow"]]
+    most = [document["default_max_tokens"] for document in (wide, narrow) if "default_max_tokens" in document]
+    if most:
+        merged["default_max_tokens"] = min(most)
     return merged
 
 

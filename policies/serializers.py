@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 from rest_framework import serializers
 
 from tenants import references
 from tenants.api.fields import Strict
+from tenants.data import Caller
 
 from .errors import RulesError
 from .models import Policy, PolicyScope
 from .rules import validate
 
 
+def valid(rules: Any) -> Any:
+    """Rules that mean something in every part."""
+    try:
+        validate(rules)
+    except RulesError as error:
+        raise serializers.ValidationError(str(error)) from error
+    return rules
+
+
 class AppliesTo(Strict):
     scope = serializers.ChoiceField(choices=PolicyScope.choices)
     target = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+
+
+def placed(place: dict[str, Any] | None, caller: Caller) -> tuple[str, UUID | None]:
+    """Scope and target of `applies_to`; without it, the whole tenant (for the platform, all of them)."""
+    scope = (place or {}).get("scope") or (PolicyScope.PLATFORM if caller.is_platform else PolicyScope.TENANT)
+    if (scope == PolicyScope.PLATFORM) != caller.is_platform:
+        raise serializers.ValidationError({"applies_to": "The platform's policies are the platform's, and only they."})
+    if scope not in (PolicyScope.DEPARTMENT, PolicyScope.KEY):
+        return scope, None
+    try:
+        return scope, references.resolve(scope, (place or {}).get("target") or "")
+    except ObjectDoesNotExist as error:
+        raise serializers.ValidationError({"applies_to": str(error)}) from error
 
 
 class PolicySerializer(Strict, serializers.ModelSerializer[Policy]):
@@ -30,24 +54,11 @@ class PolicySerializer(Strict, serializers.ModelSerializer[Policy]):
         read_only_fields = ("id", "version", "state", "created_at", "activated_at")
 
     def validate_rules(self, value: Any) -> Any:
-        try:
-            validate(value)
-        except RulesError as error:
-            raise serializers.ValidationError(str(error)) from error
-        return value
+        return valid(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        place = attrs.pop("applies_to", {"scope": PolicyScope.TENANT})
-        if (place["scope"] == PolicyScope.PLATFORM) != self.context["view"].caller.is_platform:
-            raise serializers.ValidationError(
-                {"applies_to": "The platform's policies are the platform's, and only they."}
-            )
-        attrs["scope"], attrs["target"] = place["scope"], None
-        if place["scope"] in (PolicyScope.DEPARTMENT, PolicyScope.KEY):
-            try:
-                attrs["target"] = references.resolve(place["scope"], place.get("target") or "")
-            except ObjectDoesNotExist as error:
-                raise serializers.ValidationError({"applies_to": str(error)}) from error
+        place = attrs.pop("applies_to", None)
+        attrs["scope"], attrs["target"] = placed(place, self.context["view"].caller)
         return attrs
 
     def to_representation(self, instance: Policy) -> dict[str, Any]:
@@ -62,3 +73,48 @@ class PolicySerializer(Strict, serializers.ModelSerializer[Policy]):
             "created_at": moment(instance.created_at),
             "activated_at": moment(instance.activated_at) if instance.activated_at else None,
         }
+
+
+class SimulationSerializer(Strict):
+    """A policy or rules, and what they are tried on: a text, messages, or the calls since a time."""
+
+    policy = serializers.CharField(required=False)
+    rules = serializers.JSONField(required=False)
+    applies_to = AppliesTo(required=False)
+    text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    messages = serializers.ListField(child=serializers.JSONField(), required=False)
+    since = serializers.DateTimeField(required=False)
+
+    def validate_rules(self, value: Any) -> Any:
+        return valid(value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _one_of(attrs, ("policy", "rules"))
+        _one_of(attrs, ("text", "messages", "since"))
+        return attrs
+
+
+class RedactionSerializer(Strict):
+    """A text or messages; `scope` is `request`, `tenant`, or the name of a conversation."""
+
+    text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    messages = serializers.ListField(child=serializers.JSONField(), required=False)
+    language = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=35)
+    policy = serializers.CharField(required=False, allow_null=True)
+    scope = serializers.CharField(required=False, allow_null=True, max_length=200)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _one_of(attrs, ("text", "messages"))
+        return attrs
+
+
+class RestorationSerializer(Strict):
+    """A text with placeholders, and the vault that knows them."""
+
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    vault = serializers.CharField()
+
+
+def _one_of(attrs: dict[str, Any], names: tuple[str, ...]) -> None:
+    if sum(name in attrs for name in names) != 1:
+        raise serializers.ValidationError({names[0]: f"Send one of {', '.join(names)}."})

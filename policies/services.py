@@ -14,17 +14,20 @@ from tenants.data import Caller
 from tenants.isolation.pool import Connection
 from tenants.snapshot import Snapshot
 
+from .conditions import Context
 from .pii.data import Entity, PiiRules, Source
 from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiError, PiiRefused, TextTooLarge, TooDeep, VaultError
 from .pii.redaction import Pii
 from .pii.restore import Restorer, restore_text, restore_value
 from .pii.vault import Vault
 from .pii.walk import Masked
+from .redact import engine
 from .rules import ActivePolicy, Rules, resolve, validate
 
 __all__ = [
     "ActivePolicy",
     "Blocked",
+    "Context",
     "DetectorFailed",
     "Entity",
     "Masked",
@@ -40,6 +43,7 @@ __all__ = [
     "TooDeep",
     "Vault",
     "VaultError",
+    "engine",
     "in_force",
     "load",
     "resolve",

@@ -4,5 +4,7 @@ from . import views
 
 routes = router()
 routes.register("policies", views.PolicyView)
+routes.register("redact", views.RedactView, basename="redact")
+routes.register("restore", views.RestoreView, basename="restore")
 
 urlpatterns = routes.urls

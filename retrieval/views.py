@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 import orjson
-from django.db.models import QuerySet
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Q
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, mixins
@@ -15,8 +17,11 @@ from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPart
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from tenants import references
 from tenants.api import problems
+from tenants.api.lists import Filter, refers_to, word_of
 from tenants.api.views import FullView, ManagementView, ReadView
+from tenants.isolation.scope import CLEARANCES
 
 from . import services
 from .data import Upload
@@ -25,6 +30,7 @@ from .models import Collection, Document, IngestJob
 from .serializers import ChangeSerializer, CollectionSerializer, DocumentSerializer, UploadSerializer
 
 MOST_LINES = 10_000
+WRITE = "documents.change"
 
 Done = TypeVar("Done")
 
@@ -66,6 +72,15 @@ def _done(change: Callable[[], Done], place: str = "detail") -> Done:
 class CollectionView(FullView):
     queryset = Collection.objects.select_related("department")
     serializer_class = CollectionSerializer
+    named_by = "name"
+    filters: ClassVar[dict[str, Filter]] = {
+        "name": "name",
+        "department": refers_to("department", "department_id"),
+        "classification": word_of(CLEARANCES, "classification"),
+    }
+    searched = ("name",)
+    orderings = ("name", "classification", "created_at")
+    granted = "collection"
     rights: ClassVar[dict[str, str]] = {
         "list": "collections.view",
         "retrieve": "collections.view",
@@ -92,31 +107,62 @@ class CollectionView(FullView):
         _done(lambda: services.delete_collection(instance.pk))
 
 
+def _of_collection(value: str) -> Q:
+    return Q(collection=_done(lambda: services.find_collection(value)))
+
+
+def _in_department(value: str) -> Q:
+    try:
+        return Q(departments__contains=[references.resolve("department", value)])
+    except ObjectDoesNotExist:
+        return Q(pk__in=())
+
+
 class DocumentView(mixins.DestroyModelMixin, ReadView):
     """A document is accepted at once and read by the workers; its state tells how far they are."""
 
     queryset = Document.objects.all()
     serializer_class = DocumentSerializer
     parser_classes = (JSONParser, MultiPartParser, FormParser, JsonLines)
+    filters: ClassVar[dict[str, Filter]] = {
+        "state": "state",
+        "external_id": "external_id",
+        "collection": _of_collection,
+        "language": "language",
+        "mime": "mime",
+        "classification": word_of(CLEARANCES, "classification"),
+        "department": _in_department,
+    }
+    searched = ("title", "external_id")
+    orderings = ("title", "state", "size", "created_at", "updated_at")
+    passing = ("state", "error", "pages", "chunks", "updated_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "documents.view",
         "retrieve": "documents.view",
-        "create": "documents.change",
-        "partial_update": "documents.change",
-        "destroy": "documents.change",
-        "bulk": "documents.change",
-        "retry": "documents.change",
+        "create": WRITE,
+        "partial_update": WRITE,
+        "destroy": WRITE,
+        "bulk": WRITE,
+        "retry": WRITE,
     }
 
-    def get_queryset(self) -> QuerySet[Document]:
-        rows = super().get_queryset()
-        asked = self.request.query_params
-        for name in ("state", "external_id"):
-            if asked.get(name):
-                rows = rows.filter(**{name: asked[name]})
-        if asked.get("collection"):
-            rows = rows.filter(collection=_done(lambda: services.find_collection(asked["collection"])))
-        return rows
+    def check_right(self, action: str) -> None:
+        """Documents are changed by those who may change documents, or their collection by grant."""
+        if self.rights.get(action) != WRITE:
+            super().check_right(action)
+        elif self.lookup_field in self.kwargs:
+            self._must_write(self.get_object().collection_id)
+        elif not self.caller.may(WRITE) and not self._granted():
+            raise exceptions.PermissionDenied(f"The role {self.caller.role} may not do this.")
+
+    def _granted(self) -> bool:
+        """Whether there is any collection that the caller writes to by grant."""
+        within = self.caller.scopes is None or WRITE in self.caller.scopes
+        return within and any(of == "collection" and right == "change" for of, _, right in self.caller.grants.given)
+
+    def _must_write(self, collection: UUID) -> None:
+        if not self.caller.may_on(WRITE, "collection", collection, "change"):
+            raise exceptions.PermissionDenied("The documents of this collection are not yours to change.")
 
     @extend_schema(request=UploadSerializer, responses={202: OpenApiTypes.OBJECT})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -168,7 +214,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
                 upload = self._upload(orjson.loads(line))
             except orjson.JSONDecodeError:
                 rejected.append({"line": number, "message": "This line is not valid JSON."})
-            except exceptions.ValidationError as error:
+            except (exceptions.ValidationError, exceptions.PermissionDenied) as error:
                 rejected.append({"line": number, "message": problems.body(400, error.detail)["detail"]})
             else:
                 numbers.append(number)
@@ -178,6 +224,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
         wanted = UploadSerializer(data=data)
         wanted.is_valid(raise_exception=True)
         values = wanted.validated_data
+        self._must_write(_done(lambda: services.find_collection(values["collection"])).pk)
         places = [*values["departments"], *([values["department"]] if values.get("department") else [])]
         file = values.get("file")
         return Upload(

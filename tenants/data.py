@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
 from .isolation.scope import PLATFORM, Scope
 from .roles import may
 
+Network = IPv4Network | IPv6Network
+
+#: which rights on an object let it be seen: whoever may use or change it sees it
+SHOWING = ("view", "use", "change")
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What grants on single objects change for one caller: (kind, object, right). `denied` wins over everything."""
+
+    given: frozenset[tuple[str, UUID, str]] = frozenset()
+    denied: frozenset[tuple[str, UUID, str]] = frozenset()
+
+    def shown(self, kind: str) -> frozenset[UUID]:
+        """Objects of a kind that are seen by grant."""
+        return frozenset(identity for of, identity, right in self.given if of == kind and right in SHOWING)
+
+    def hidden(self, kind: str) -> frozenset[UUID]:
+        """Objects of a kind that are not to be seen."""
+        return frozenset(identity for of, identity, right in self.denied if of == kind and right == "view")
+
+
+NO_GRANTS = Grants()
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal of one tenant: a key, or a person. Immutable; a change of rights makes a new one."""
+    """A principal of one tenant: a key, or a person. Immutable; a change of rights makes a new one.
+
+    A key's fields are those of its row within what its makers may today (`tenants.bounds`).
+    """
 
     tenant: UUID
     tenant_slug: str
@@ -30,8 +58,10 @@ class Caller:
     tpm: int | None = None
     tenant_rpm: int | None = None
     tenant_tpm: int | None = None
-    ip_allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    ip_allow: tuple[Network, ...] = ()
     expires_at: float | None = None  #: seconds since 1970
+    grants: Grants = field(default=NO_GRANTS, repr=False)
+    makers: frozenset[tuple[str, UUID]] = frozenset()  #: keys and people that this key was made by
 
     @property
     def is_platform(self) -> bool:
@@ -44,9 +74,40 @@ class Caller:
             return {"type": "key", "id": str(self.key), "name": self.name}
         return {"type": "user", "id": str(self.user or ""), "name": self.name}
 
+    @property
+    def principals(self) -> frozenset[tuple[str, UUID]]:
+        """The caller as a key and as the person behind it."""
+        both = (("key", self.key), ("user", self.user))
+        return frozenset((kind, identity) for kind, identity in both if identity is not None)
+
+    @property
+    def belongs_to(self) -> tuple[UUID, ...]:
+        """The departments that this caller is of, which for those who see all is the one that pays."""
+        own = () if self.department is None else (self.department,)
+        return (*own, *(other for other in self.departments or () if other != self.department))
+
     def may(self, right: str) -> bool:
         """Whether the role has a right and the key's scopes, where it has any, include it."""
         return may(self.role, right) and (self.scopes is None or right in self.scopes)
+
+    def may_on(self, right: str, kind: str, identity: UUID, verb: str) -> bool:
+        """Whether this caller may do something to one object: by role or by grant, unless it is denied.
+
+        A grant widens the role, never what the key itself was restricted to.
+        """
+        if (kind, identity, verb) in self.grants.denied or (kind, identity, "view") in self.grants.denied:
+            return False
+        if self.may(right):
+            return True
+        within = self.scopes is None or right in self.scopes
+        verbs = SHOWING if verb == "view" else (verb,)
+        return within and any((kind, identity, wanted) in self.grants.given for wanted in verbs)
+
+    def may_call(self, model: str, identity: UUID) -> bool:
+        """Whether this caller may call a model: by role or by grant, within the key's list of models."""
+        if self.models is not None and model not in self.models:
+            return False
+        return self.may_on("models.call", "model", identity, "use")
 
     def scope(self, reason: str = "") -> Scope:
         """The scope in which this caller sees the database."""
@@ -58,3 +119,7 @@ class Caller:
             actor=self.actor,
             reason=reason,
         )
+
+
+#: (kind of principal, its id) -> what was granted to it, as (kind of object, object, right, deny)
+GrantRows = Mapping[tuple[str, UUID], tuple[tuple[str, UUID, str, bool], ...]]

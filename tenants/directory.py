@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from psycopg.rows import DictRow
-
-from .data import Caller
+from .bounds import callers_of
+from .data import Caller, GrantRows
 from .isolation.pool import Connection, Pool
 from .isolation.scope import PLATFORM
-from .roles import RANK, Role
 
 _SQL = Path(__file__).parent / "sql"
-_CALLERS = (_SQL / "callers.sql").read_text()
+CALLERS = (_SQL / "callers.sql").read_text()
+GRANTS = (_SQL / "grants.sql").read_text()
 
 
 async def tenant_of_key(pool: Pool, public_id: str) -> UUID | None:
@@ -41,35 +41,15 @@ async def revisions(connection: Connection) -> dict[UUID, int]:
 
 async def callers(connection: Connection, tenant: UUID) -> dict[str, tuple[bytes, Caller]]:
     """The tenant's living keys: public id -> (digest, caller)."""
-    cursor = await connection.execute(_CALLERS)
-    return {row["public_id"]: (bytes(row["digest"]), caller_of(tenant, row)) for row in await cursor.fetchall()}
+    granted = grant_rows(await (await connection.execute(GRANTS)).fetchall())
+    rows = await (await connection.execute(CALLERS, {"public_id": None})).fetchall()
+    return callers_of(tenant, rows, granted)
 
 
-def caller_of(tenant: UUID, row: DictRow) -> Caller:
-    """The caller that a row of callers.sql describes."""
-    role, clearance = row["role"], row["clearance"]
-    if row["user_id"] is not None:  # a person's key never does more than the person
-        role = min(role, row["member_role"], key=lambda name: RANK[Role(name)])
-        clearance = min(clearance, row["member_clearance"])
-    everywhere = role in (Role.OWNER, Role.ADMIN)
-    own = [row["department_id"]] if row["department_id"] else []
-    return Caller(
-        tenant=tenant,
-        tenant_slug=row["tenant_slug"],
-        key=row["id"],
-        user=row["user_id"],
-        name=row["name"],
-        role=role,
-        clearance=clearance,
-        department=row["department_id"],
-        department_slug=row["department_slug"] or "",
-        departments=None if everywhere else tuple(own + list(row["departments"])),
-        models=None if row["model_names"] is None else frozenset(row["model_names"]),
-        scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
-        rpm=row["rpm"],
-        tpm=row["tpm"],
-        tenant_rpm=row["tenant_rpm"],
-        tenant_tpm=row["tenant_tpm"],
-        ip_allow=tuple(ip_network(network, strict=False) for network in row["ip_allow"] or ()),
-        expires_at=row["expires_at"].timestamp() if row["expires_at"] else None,
-    )
+def grant_rows(rows: Iterable[Mapping[str, Any]]) -> GrantRows:
+    """The rows of grants.sql by whom they are for."""
+    found: dict[tuple[str, UUID], list[tuple[str, UUID, str, bool]]] = {}
+    for row in rows:
+        what = (row["object_type"], row["object_id"], row["right"], row["deny"])
+        found.setdefault((row["to_type"], row["to_id"]), []).append(what)
+    return {principal: tuple(granted) for principal, granted in found.items()}

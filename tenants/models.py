@@ -38,6 +38,8 @@ class Tenant(models.Model):
     name = models.CharField(max_length=200)
     rpm = models.PositiveBigIntegerField("requests per minute", null=True, blank=True)
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
+    # A policy is put in force by somebody else than whoever wrote it.
+    four_eyes = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -150,6 +152,9 @@ class ApiKey(TenantModel):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=80, editable=False, default="")
+    # Whom it never exceeds: the key or the person of this tenant that made it; none, when set-up or the platform did.
+    made_by_key = models.UUIDField(null=True, editable=False)
+    made_by_user = models.UUIDField(null=True, editable=False)
     departments = models.ManyToManyField(Department, through="ApiKeyDepartment", related_name="searching_keys")
 
     class Meta:
@@ -178,9 +183,9 @@ class ObjectType(models.TextChoices):
 
 
 class Grant(TenantModel):
-    """A right on one object for a department or a key: it widens the role's rights or, with `deny`, narrows them.
-
-    People's grants are django-guardian's rows (PersonPermission). Personal data: none.
+    """A right on one object for a person, a department or a key: it widens the role's rights or, with `deny`, narrows
+    them; denial wins. What people are granted is django-guardian's row as well (PersonPermission), in step with this
+    one. Personal data: a person's id.
     """
 
     object_type = models.CharField(max_length=20, choices=ObjectType.choices)
@@ -213,3 +218,21 @@ class GroupPermission(TenantModel, GroupObjectPermissionAbstract):
     class Meta(GroupObjectPermissionAbstract.Meta):
         abstract = False
         unique_together = ["tenant", "group", "permission", "object_pk"]
+
+
+class KeptAnswer(TenantModel):
+    """What a POST with an Idempotency-Key was answered, sealed, for whoever sends it again within a day.
+
+    Personal data: whatever the answer holds, encrypted.
+    """
+
+    principal = models.CharField(max_length=80)
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField()
+    sealed = models.BinaryField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "principal", "key"], name="one_answer_per_key")]
+        indexes = [models.Index(fields=["tenant", "expires_at"], name="kept_answer_expiry")]

@@ -29,11 +29,11 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "documents.search": {O, A, D, M},
         "tenants.view": {O, A, P, B, U, D, M},
         "tenants.change": {O},
-        "departments.view": {O, A, P, B, U, D, M},
+        "departments.view": {O, A},
         "departments.change": {O, A},
-        "users.view": {O, A, U},
+        "users.view": {O, A},
         "users.change": {O, A},
-        "memberships.view": {O, A, U},
+        "memberships.view": {O, A},
         "memberships.change": {O, A},
         "keys.view": {O, A, D, M},
         "keys.change": {O, A, D, M},
@@ -46,9 +46,11 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "deployments.change": {O, A},
         "models.view": {O, A, P, B, U, D, M},
         "models.change": {O, A},
+        "routes.view": {O, A, P, B, U, D},  # what is behind a model's name
         "policies.view": {O, A, P, U, D},
         "policies.change": {O, A, P},
         "budgets.view": {O, A, B, U, D},
+        "budgets.all": {O, A, B, U},
         "budgets.change": {O, A, B},
         "prices.view": {O, A, B, U, D},
         "prices.change": {O, A, B},
@@ -64,6 +66,9 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "reveal.use": {O, U},
     }.items()
 }
+
+#: What a member's own keys are for: calls, and nothing else.
+CALLS = frozenset({"models.call", "models.view", "playground.use", "documents.search"})
 
 #: How far a role reaches: nobody gives a role above their own, and owners are made by owners only.
 RANK = {O: 3, A: 2, P: 1, B: 1, U: 1, D: 1, M: 0}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import Any
+from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
 from rest_framework import serializers
 
+from . import references
 from .api.fields import Clearance, Reference, Strict
 from .keys import PREFIX
-from .models import ApiKey, ApiKeyDepartment, Department, Membership, Tenant, User
+from .models import ApiKey, ApiKeyDepartment, Department, Grant, Membership, Tenant, User
 from .roles import Role, rights_of
+
+#: kinds of objects on which rights are granted one by one
+GRANTED = ("model", "collection", "policy", "budget")
 
 
 class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
@@ -19,7 +25,7 @@ class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
 
     class Meta:
         model = Tenant
-        fields = ("id", "slug", "name", "rpm", "tpm", "created_at", "owner_key")
+        fields = ("id", "slug", "name", "rpm", "tpm", "four_eyes", "created_at", "owner_key")
         read_only_fields = ("id", "created_at")
 
 
@@ -139,6 +145,51 @@ class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
         if rows is None:
             return list(ApiKeyDepartment.objects.filter(key=instance).select_related("department"))
         return rows.get(instance.pk, [])
+
+
+class Which(Strict):
+    """One object or principal, by its kind and its id or name."""
+
+    type = serializers.CharField()
+    id = serializers.CharField()
+
+
+class GrantSerializer(Strict, serializers.ModelSerializer[Grant]):
+    """A right on one object for somebody, or, with `deny`, its denial."""
+
+    object = Which()
+    to = Which()
+    right = serializers.ChoiceField(choices=["use", "view", "change"])
+    deny = serializers.BooleanField(default=False)
+
+    class Meta:
+        model = Grant
+        fields = ("id", "object", "to", "right", "deny", "created_at")
+        read_only_fields = ("id", "created_at")
+
+    def validate_object(self, value: dict[str, str]) -> tuple[str, UUID]:
+        return self._found(value, GRANTED)
+
+    def validate_to(self, value: dict[str, str]) -> tuple[str, UUID]:
+        return self._found(value, ("user", "department", "key"))
+
+    def _found(self, value: dict[str, str], kinds: tuple[str, ...]) -> tuple[str, UUID]:
+        if value["type"] not in kinds:
+            raise serializers.ValidationError({"type": "Must be one of " + ", ".join(kinds) + "."})
+        try:
+            return value["type"], references.resolve(value["type"], value["id"])
+        except ObjectDoesNotExist as error:
+            raise serializers.ValidationError({"id": str(error)}) from error
+
+    def to_representation(self, instance: Grant) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "object": {"type": instance.object_type, "id": str(instance.object_id)},
+            "to": {"type": instance.to_type, "id": str(instance.to_id)},
+            "right": instance.right,
+            "deny": instance.deny,
+            "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
 
 
 class RotationSerializer(Strict):

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from . import keys
-from .data import Caller
-from .directory import caller_of
+from .bounds import callers_of, grants_of, inside
+from .data import Caller, Network
+from .directory import CALLERS, GRANTS, grant_rows
 from .errors import NotAllowed, Taken
 from .isolation import PLATFORM, Scope, current, scope
 from .isolation.middleware import TENANT_KEY
-from .models import ApiKey, ApiKeyDepartment, Clearance, Department, Membership, MembershipDepartment, Tenant, User
-from .roles import Role, may, may_give, rights_of
+from .models import (
+    ApiKey,
+    ApiKeyDepartment,
+    Clearance,
+    Department,
+    Grant,
+    Membership,
+    MembershipDepartment,
+    PersonPermission,
+    Tenant,
+    User,
+)
+from .roles import CALLS, Role, may, may_give, rights_of
 
 __all__ = [
     "add_person",
@@ -33,6 +45,7 @@ __all__ = [
     "change_key",
     "change_place",
     "make_department",
+    "make_grant",
     "make_key",
     "make_tenant",
     "make_user",
@@ -40,9 +53,8 @@ __all__ = [
     "revoke_key",
     "rotate_key",
     "scope_of_member",
+    "take_back_grant",
 ]
-
-_CALLERS = (Path(__file__).parent / "sql" / "callers.sql").read_text()
 
 
 # -- who is calling, for pages and the management API ----------------------------------------------------------------
@@ -56,14 +68,12 @@ def caller_of_key(credential: str, address: str = "") -> Caller | None:
     tenant = _tenant_of(public_id)
     if tenant is None:
         return None
-    with scope(tenant), connection.cursor() as cursor:
-        cursor.execute(_CALLERS)
-        names = [column.name for column in cursor.description or ()]
-        rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-        found = next((row for row in rows if row["public_id"] == public_id), None)
-    if found is None or not keys.matches(bytes(found["digest"]), settings.API_KEY_PEPPER, credential):
+    with scope(tenant):
+        rows = _rows(CALLERS, {"public_id": public_id})
+        found = callers_of(tenant, rows, grant_rows(_rows(GRANTS))).get(public_id)
+    if found is None or not keys.matches(found[0], settings.API_KEY_PEPPER, credential):
         return None
-    caller = caller_of(tenant, found)
+    caller = found[1]
     if caller.ip_allow and not any(ip_address(address or "::") in network for network in caller.ip_allow):
         return None
     return caller
@@ -103,7 +113,8 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
         place = places.get(opened.tenant) or places[PLATFORM]
         with scope(opened):
             tenant = Tenant.objects.get(pk=opened.tenant)
-        return Caller(
+            granted = grant_rows(_rows(GRANTS))
+        caller = Caller(
             tenant=tenant.pk,
             tenant_slug=tenant.slug,
             key=None,
@@ -115,6 +126,7 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
             department_slug="",
             departments=opened.departments,
         )
+        return replace(caller, grants=grants_of(caller, granted))
 
 
 def _departments(place: Membership) -> tuple[UUID, ...] | None:
@@ -122,6 +134,13 @@ def _departments(place: Membership) -> tuple[UUID, ...] | None:
         return None
     with scope(place.tenant_id, user=place.user_id):
         return tuple(MembershipDepartment.objects.filter(membership=place).values_list("department_id", flat=True))
+
+
+def _rows(sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or {})
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _tenant_of(public_id: str) -> UUID | None:
@@ -202,8 +221,10 @@ def change_place(place: Membership, role: str, clearance: int, departments: Iter
 
 
 def remove_person(place: Membership) -> None:
-    """Ends a membership; the person's keys in this tenant stop working with it. Raises NotAllowed."""
+    """Ends a membership; the keys of and by the person stop working with it. Raises NotAllowed."""
     _maker().must_outrank(place.role, place.clearance)
+    for grant in Grant.objects.filter(to_type="user", to_id=place.user_id):
+        take_back_grant(grant)
     MembershipDepartment.objects.filter(membership=place).delete()
     place.delete()
 
@@ -234,13 +255,26 @@ def make_key(
     expires_at: datetime | None = None,
     given: keys.NewKey | None = None,
 ) -> tuple[ApiKey, str]:
-    """A key of the open tenant, and its text, known only now. Raises NotAllowed when it would exceed its maker."""
+    """A key of the open tenant, and its text, known only now. Raises NotAllowed when it would exceed its maker.
+
+    What its maker is restricted to, and the key does not say, is the key's restriction as well.
+    """
     maker = _maker()
     maker.must_outrank(role, clearance)
     further = list(departments)
     maker.must_reach([department, *further])
     if scopes is not None and not set(scopes) <= rights_of(role):
         raise NotAllowed("A key's scopes must be rights of its role.")
+    limits = maker.within(
+        {
+            "scopes": _list(scopes),
+            "model_names": _list(model_names),
+            "rpm": rpm,
+            "tpm": tpm,
+            "ip_allow": _list(ip_allow) or None,
+            "expires_at": expires_at,
+        }
+    )
     if not maker.may_all_keys and role == Role.MEMBER and user is None and maker.user is not None:
         user = User.objects.get(pk=maker.user)
     made, key = _store_key(
@@ -250,12 +284,9 @@ def make_key(
         user=user,
         role=role,
         clearance=clearance,
-        scopes=_list(scopes),
-        model_names=_list(model_names),
-        rpm=rpm,
-        tpm=tpm,
-        ip_allow=_list(ip_allow) or None,
-        expires_at=expires_at,
+        made_by_key=maker.made_by_key,
+        made_by_user=maker.made_by_user,
+        **limits,
     )
     ApiKeyDepartment.objects.bulk_create(ApiKeyDepartment(key=made, department=place) for place in further)
     return made, key
@@ -271,6 +302,7 @@ def change_key(key: ApiKey, values: dict[str, Any]) -> ApiKey:
     if limits is not None:
         values |= limits
     maker.must_reach([values.get("department", key.department), *(further or ())])
+    values |= maker.within({name: value for name, value in values.items() if name in Maker.RESTRICTED})
     for name, value in values.items():
         setattr(key, name, value)
     key.save(update_fields=list(values) or None)
@@ -281,9 +313,14 @@ def change_key(key: ApiKey, values: dict[str, Any]) -> ApiKey:
 
 
 def rotate_key(key: ApiKey, grace_seconds: int = 0) -> tuple[ApiKey, str]:
-    """A new key with the same rights; the old one ends after the grace. Raises NotAllowed."""
+    """A new key with the same rights, in the old one's place, which ends after the grace. Raises NotAllowed, Taken.
+
+    What the old key made is the new one's from now on. A key whose maker is gone gets a new maker: whoever replaces it.
+    """
+    if key.revoked_at is not None:
+        raise Taken("This key is revoked or replaced already.")
     further = [row.department for row in ApiKeyDepartment.objects.filter(key=key).select_related("department")]
-    made = make_key(
+    made, text = make_key(
         name=key.name,
         department=key.department,
         role=key.role,
@@ -297,9 +334,19 @@ def rotate_key(key: ApiKey, grace_seconds: int = 0) -> tuple[ApiKey, str]:
         ip_allow=key.ip_allow,
         expires_at=key.expires_at,
     )
+    if _lives(key):
+        made.made_by_key, made.made_by_user = key.made_by_key, key.made_by_user
+        made.save(update_fields=["made_by_key", "made_by_user"])
+    ApiKey.objects.filter(made_by_key=key.pk).update(made_by_key=made.pk)
     key.revoked_at = timezone.now() + timedelta(seconds=grace_seconds)
     key.save(update_fields=["revoked_at"])
-    return made
+    return made, text
+
+
+def _lives(key: ApiKey) -> bool:
+    """Whether a key's makers are all still there."""
+    tenant = UUID(current())
+    return key.public_id in callers_of(tenant, _rows(CALLERS, {"public_id": key.public_id}), {})
 
 
 def revoke_key(key: ApiKey) -> None:
@@ -322,17 +369,81 @@ def _list(values: Sequence[str] | None) -> list[str] | None:
     return None if values is None else list(values)
 
 
+# -- grants -----------------------------------------------------------------------------------------------------------
+
+
+def make_grant(
+    object_type: str, object_id: UUID, to_type: str, to_id: UUID, right: str, *, deny: bool = False
+) -> Grant:
+    """A right on one object for a person, a department or a key, or its denial. Raises NotAllowed, Taken.
+
+    What a person is granted is django-guardian's permission as well, so that `user.has_perm(…, object)` knows it.
+    """
+    maker = _maker()
+    if to_type == "user":
+        place = Membership.objects.filter(user_id=str(to_id)).first()
+        if place is None:
+            raise NotAllowed("This person does not belong to the tenant.")
+        maker.must_outrank(place.role, place.clearance)
+    elif to_type == "key":
+        key = ApiKey.objects.get(pk=to_id)
+        maker.must_outrank(key.role, key.clearance)
+    where = {"object_type": object_type, "object_id": object_id, "to_type": to_type, "to_id": to_id, "right": right}
+    if Grant.objects.filter(**where).exists():
+        raise Taken("This right is granted or denied already; take that back first.")
+    made = Grant.objects.create(**where, deny=deny)
+    _tell_guardian(made, PersonPermission.objects.get_or_create)
+    return made
+
+
+def take_back_grant(grant: Grant) -> None:
+    """Ends a grant or a denial."""
+
+    def remove(**where: Any) -> None:
+        PersonPermission.objects.filter(**where).delete()
+
+    _tell_guardian(grant, remove)
+    grant.delete()
+
+
+def _tell_guardian(grant: Grant, change: Callable[..., Any]) -> None:
+    """Keeps django-guardian's row of a person's grant in step; its permissions are Django's own (`change_model`, …)."""
+    if grant.to_type != "user" or grant.deny or grant.right == "use":
+        return
+    permission = Permission.objects.filter(
+        codename=f"{grant.right}_{grant.object_type}", content_type__model=grant.object_type
+    ).first()
+    if permission is not None:
+        change(
+            user_id=grant.to_id,
+            permission_id=permission.pk,
+            content_type_id=permission.content_type_id,
+            object_pk=str(grant.object_id),
+        )
+
+
 # -- who makes the change ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who hands out rights: never above their own. `departments` None means all."""
+    """Who hands out rights: never above their own. None means all; `made_by_…` is what a key remembers of its maker."""
 
     role: str
     clearance: int
     departments: frozenset[UUID] | None
     user: UUID | None = None
+    rights: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    ip_allow: tuple[Network, ...] = ()
+    expires_at: float | None = None
+    made_by_key: UUID | None = None
+    made_by_user: UUID | None = None
+
+    #: what of a key is never wider than its maker's
+    RESTRICTED: ClassVar = ("scopes", "model_names", "rpm", "tpm", "ip_allow", "expires_at")
 
     @property
     def may_all_keys(self) -> bool:
@@ -353,6 +464,57 @@ class Maker:
             if department is None or department.pk not in self.departments:
                 raise NotAllowed("A key may only be made for a department of one's own.")
 
+    def within(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """A key's restrictions, those that are not said taken from this one's own. Raises NotAllowed for wider ones."""
+        checks: dict[str, Callable[[Any], Any]] = {
+            "scopes": self._scopes,
+            "model_names": self._models,
+            "rpm": lambda value: self._limit(value, self.rpm, "requests"),
+            "tpm": lambda value: self._limit(value, self.tpm, "tokens"),
+            "ip_allow": self._networks,
+            "expires_at": self._expiry,
+        }
+        return {name: checks[name](value) for name, value in wanted.items()}
+
+    def _scopes(self, wanted: list[str] | None) -> list[str] | None:
+        if self.role == Role.MEMBER:  # own keys, for calls only
+            wanted = sorted(CALLS) if wanted is None else wanted
+            if not set(wanted) <= CALLS:
+                raise NotAllowed(f"The role {self.role} makes keys for calls only.")
+        if wanted is not None and self.rights is not None and not set(wanted) <= self.rights:
+            raise NotAllowed("Nobody hands out a right that they lack.")
+        return wanted
+
+    def _models(self, wanted: list[str] | None) -> list[str] | None:
+        if self.models is None:
+            return wanted
+        if wanted is not None and not set(wanted) <= self.models:
+            raise NotAllowed("Nobody hands out a model that they may not call.")
+        return sorted(self.models) if wanted is None else wanted
+
+    def _limit(self, wanted: int | None, own: int | None, what: str) -> int | None:
+        if own is not None and wanted is not None and wanted > own:
+            raise NotAllowed(f"Nobody hands out more {what} a minute than they have.")
+        return own if wanted is None else wanted
+
+    def _networks(self, wanted: list[str] | None) -> list[str] | None:
+        if not self.ip_allow:
+            return wanted or None
+        asked = [ip_network(network, strict=False) for network in wanted or ()]
+        if not all(any(inside(network, own) for own in self.ip_allow) for network in asked):
+            raise NotAllowed("Nobody hands out a network that they may not call from.")
+        return wanted or [str(own) for own in self.ip_allow]
+
+    def _expiry(self, wanted: datetime | None) -> datetime | None:
+        if self.expires_at is None:
+            return wanted
+        if wanted is not None and wanted.timestamp() > self.expires_at:
+            raise NotAllowed("Nobody hands out a key that outlives their own.")
+        return datetime.fromtimestamp(self.expires_at, UTC) if wanted is None else wanted
+
+
+#: Keys make keys that make keys, but not without end: each call asks for all of them.
+MOST_MAKERS = 30
 
 _SYSTEM = Maker(Role.OWNER, 3, None)
 
@@ -368,18 +530,49 @@ def _maker() -> Maker:
     """The one whose scope is open: a key, a person (of this tenant, or of the platform), or set-up itself."""
     actor = _actor()
     if actor["type"] == "key":
-        key = ApiKey.objects.get(pk=actor["id"])
-        everywhere = key.role in (Role.OWNER, Role.ADMIN)
-        further = ApiKeyDepartment.objects.filter(key=key).values_list("department_id", flat=True)
-        reach = None if everywhere else frozenset([*further, *([key.department_id] if key.department_id else [])])
-        return Maker(key.role, key.clearance, reach, key.user_id)
+        return _making_key(UUID(actor["id"]))
     if actor["type"] == "user":
-        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=actor["id"])}
-        place = places.get(UUID(current())) or places.get(PLATFORM)
-        if place is None:
-            raise NotAllowed("You do not belong to this tenant.")
-        departments = _departments(place)
-        return Maker(
-            place.role, place.clearance, None if departments is None else frozenset(departments), place.user_id
-        )
+        return _making_person(actor["id"])
     return _SYSTEM
+
+
+def _making_key(identity: UUID) -> Maker:
+    key = ApiKey.objects.get(pk=identity)
+    rows = _rows(CALLERS, {"public_id": key.public_id})
+    found = callers_of(UUID(current()), rows, {}).get(key.public_id)
+    if found is None:
+        raise NotAllowed("This key is not valid any more.")
+    caller = found[1]
+    if len(caller.makers) >= MOST_MAKERS:
+        raise NotAllowed("This key was made by a key that was made by a key, and so on: too often to make another.")
+    rights = rights_of(caller.role)
+    return Maker(
+        role=caller.role,
+        clearance=caller.clearance,
+        departments=None if caller.departments is None else frozenset([*caller.departments, *caller.belongs_to]),
+        user=caller.user,
+        rights=rights if caller.scopes is None else rights & caller.scopes,
+        models=caller.models,
+        rpm=caller.rpm,
+        tpm=caller.tpm,
+        ip_allow=caller.ip_allow,
+        expires_at=caller.expires_at,
+        made_by_key=key.pk,
+    )
+
+
+def _making_person(identity: str) -> Maker:
+    places = {place.tenant_id: place for place in Membership.objects.filter(user_id=identity)}
+    own = places.get(UUID(current()))
+    place = own or places.get(PLATFORM)
+    if place is None:
+        raise NotAllowed("You do not belong to this tenant.")
+    departments = _departments(place)
+    return Maker(
+        role=place.role,
+        clearance=place.clearance,
+        departments=None if departments is None else frozenset(departments),
+        user=place.user_id,
+        rights=rights_of(place.role),
+        made_by_user=None if own is None else place.user_id,
+    )

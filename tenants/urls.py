@@ -7,5 +7,6 @@ routes.register("departments", views.DepartmentView)
 routes.register("users", views.UserView)
 routes.register("memberships", views.MembershipView)
 routes.register("api-keys", views.ApiKeyView)
+routes.register("grants", views.GrantView)
 
 urlpatterns = routes.urls

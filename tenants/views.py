@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from rest_framework import exceptions, mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from . import services
+from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
 from .errors import NotAllowed, Taken
-from .models import ApiKey, ApiKeyDepartment, Department, Membership, Tenant, User
+from .isolation.scope import CLEARANCES
+from .models import ApiKey, ApiKeyDepartment, Department, Grant, Membership, Tenant, User
 from .roles import Role
 from .serializers import (
     ApiKeySerializer,
     DepartmentSerializer,
+    GrantSerializer,
     MembershipSerializer,
     RotationSerializer,
     TenantSerializer,
@@ -32,6 +36,10 @@ class TenantView(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadView):
     queryset = Tenant.objects.all()
     serializer_class = TenantSerializer
     http_method_names = ["get", "post", "patch", "head", "options"]
+    named_by = "slug"
+    filters: ClassVar[dict[str, Filter]] = {"slug": "slug", "name": "name"}
+    searched = ("slug", "name")
+    orderings = ("slug", "name", "created_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "tenants.view",
         "retrieve": "tenants.view",
@@ -55,6 +63,10 @@ class TenantView(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadView):
 class DepartmentView(FullView):
     queryset = Department.objects.all()
     serializer_class = DepartmentSerializer
+    named_by = "slug"
+    filters: ClassVar[dict[str, Filter]] = {"slug": "slug", "name": "name"}
+    searched = ("slug", "name")
+    orderings = ("slug", "name")
     rights: ClassVar[dict[str, str]] = {
         "list": "departments.view",
         "retrieve": "departments.view",
@@ -69,6 +81,10 @@ class UserView(mixins.CreateModelMixin, ReadView):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    named_by = "email__iexact"
+    filters: ClassVar[dict[str, Filter]] = {"email": "email__iexact", "name": "name", "is_active": flag("is_active")}
+    searched = ("email", "name")
+    orderings = ("email", "name", "created_at")
     rights: ClassVar[dict[str, str]] = {"list": "users.view", "retrieve": "users.view", "create": "users.change"}
 
     def get_queryset(self) -> QuerySet[User]:
@@ -78,13 +94,21 @@ class UserView(mixins.CreateModelMixin, ReadView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         person = services.make_user(**serializer.validated_data)
-        services.add_person(person.email, person.name, Role.MEMBER, 0, [])
+        _allowed(lambda: services.add_person(person.email, person.name, Role.MEMBER, 0, []))
         return Response(self.get_serializer(person).data, status=201)
 
 
 class MembershipView(FullView):
     queryset = Membership.objects.select_related("user").prefetch_related("departments")
     serializer_class = MembershipSerializer
+    filters: ClassVar[dict[str, Filter]] = {
+        "user": refers_to("user", "user_id"),
+        "role": "role",
+        "clearance": word_of(CLEARANCES, "clearance"),
+        "department": refers_to("department", "departments"),
+    }
+    searched = ("user__email", "user__name")
+    orderings = ("role", "clearance", "created_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "memberships.view",
         "retrieve": "memberships.view",
@@ -120,10 +144,28 @@ class MembershipView(FullView):
         _allowed(lambda: services.remove_person(instance))
 
 
+def _revoked(value: str) -> Q:
+    """By whether a key has been revoked; one within its grace has not."""
+    if value not in ("true", "false"):
+        raise exceptions.ValidationError("Must be true or false.")
+    ended = Q(revoked_at__lte=timezone.now())
+    return ended if value == "true" else ~ended | Q(revoked_at=None)
+
+
 class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
     queryset = ApiKey.objects.select_related("department")
     serializer_class = ApiKeySerializer
     http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+    filters: ClassVar[dict[str, Filter]] = {
+        "name": "name",
+        "role": "role",
+        "clearance": word_of(CLEARANCES, "clearance"),
+        "department": refers_to("department", "department_id"),
+        "user": refers_to("user", "user_id"),
+        "revoked": _revoked,
+    }
+    searched = ("name", "public_id")
+    orderings = ("name", "role", "created_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "keys.view",
         "retrieve": "keys.view",
@@ -184,6 +226,36 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
         return Response({**self.get_serializer(made[0]).data, "key": made[1]}, status=201)
 
 
+class GrantView(mixins.CreateModelMixin, mixins.DestroyModelMixin, ReadView):
+    """Rights on single objects, for people, departments and keys: they widen a role or, denied, narrow it."""
+
+    queryset = Grant.objects.all()
+    serializer_class = GrantSerializer
+    filters: ClassVar[dict[str, Filter]] = {
+        "object_type": "object_type",
+        "object_id": "object_id",
+        "to_type": "to_type",
+        "to_id": "to_id",
+        "right": "right",
+        "deny": flag("deny"),
+    }
+    orderings = ("object_type", "to_type", "right", "created_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "grants.view",
+        "retrieve": "grants.view",
+        "create": "grants.change",
+        "destroy": "grants.change",
+    }
+
+    def perform_create(self, serializer: Any) -> None:
+        values = serializer.validated_data
+        wanted = (*values["object"], *values["to"], values["right"])
+        serializer.instance = _allowed(lambda: services.make_grant(*wanted, deny=values["deny"]))
+
+    def perform_destroy(self, instance: Grant) -> None:
+        services.take_back_grant(instance)
+
+
 def _allowed(change: Any) -> Any:
     """Makes a change; what a service refuses becomes an answer."""
     try:
@@ -194,4 +266,4 @@ def _allowed(change: Any) -> Any:
         raise Conflict(str(error)) from error
 
 
-__all__ = ["ApiKeyView", "DepartmentView", "ManagementView", "MembershipView", "TenantView", "UserView"]
+__all__ = ["ApiKeyView", "DepartmentView", "GrantView", "ManagementView", "MembershipView", "TenantView", "UserView"]

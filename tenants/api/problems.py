@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -26,6 +26,14 @@ class Unavailable(exceptions.APIException):
     status_code = 503
     default_code = "unavailable"
     default_detail = "The database does not answer at the moment. Try again shortly."
+
+
+class TooLarge(exceptions.APIException):
+    """What was sent is larger than what is accepted."""
+
+    status_code = 413
+    default_code = "too_large"
+    default_detail = __doc__
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -63,3 +71,8 @@ def _sentence(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_sentence(inner) for inner in value if inner)
     return str(value)
+
+
+def no_such_route(request: HttpRequest) -> JsonResponse:
+    """Any address under /api that is none."""
+    return JsonResponse(body(404, f"There is no route {request.path}."), status=404, content_type=CONTENT_TYPE)

@@ -16,6 +16,9 @@ PLATFORM = UUID(int=0)
 #: Clearances in rising order; a classification is compared by its place here.
 CLEARANCES = ("public", "internal", "confidential", "restricted")
 
+#: The reason of a change is a sentence.
+REASON_LENGTH = 300
+
 SETTINGS = (
     "app.tenant",
     "app.user",

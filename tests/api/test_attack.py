@@ -75,7 +75,13 @@ def things(acme: House) -> dict[str, str]:
         request = uuid7()
         record("document.read", request_id=request)
     seal(acme.id)
+    grant = {
+        "object": {"type": "model", "id": model["id"]},
+        "to": {"type": "department", "id": "legal"},
+        "right": "use",
+    }
     return {
+        "grants": make("grants", grant)["id"],
         "audit/receipts": str(request),
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
         "audit/exports": call("post", "/api/v1/audit/exports", acme.owner_key, {"format": "jsonl"}).json()["id"],
@@ -129,6 +135,14 @@ def test_what_globex_makes_cannot_point_at_acmes(things: dict[str, str], globex:
         ("budgets", {"scope": "model", "target": things["models"], "period": "day", "limit": "1.00"}),
         ("policies", {"name": "x", "rules": {}, "applies_to": {"scope": "key", "target": things["api-keys"]}}),
         ("memberships", {"user": things["users"], "role": "member"}),
+        (
+            "grants",
+            {
+                "object": {"type": "model", "id": things["models"]},
+                "to": {"type": "department", "id": "research"},
+                "right": "use",
+            },
+        ),
     ]
     answers = [(path, call("post", f"/api/v1/{path}", globex.owner_key, body).status_code) for path, body in attempts]
     assert answers == [(path, 400) for path, _ in attempts]

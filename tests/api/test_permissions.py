@@ -9,7 +9,7 @@ from tests.conftest import House
 
 #: route -> the roles that may read it, and the roles that may make one there
 TABLE = {
-    "departments": ("owner admin policy_manager billing_manager auditor developer member", "owner admin"),
+    "departments": ("owner admin", "owner admin"),
     "api-keys": ("owner admin developer member", "owner admin developer member"),
     "providers": ("owner admin policy_manager billing_manager auditor developer", "owner admin"),
     "deployments": ("owner admin policy_manager billing_manager auditor developer", "owner admin"),
@@ -19,8 +19,8 @@ TABLE = {
     "prices": ("owner admin billing_manager auditor developer", "owner admin billing_manager"),
     "collections": ("owner admin policy_manager developer member", "owner admin developer"),
     "documents": ("owner admin policy_manager developer member", "owner admin developer"),
-    "memberships": ("owner admin auditor", "owner admin"),
-    "users": ("owner admin auditor", "owner admin"),
+    "memberships": ("owner admin", "owner admin"),
+    "users": ("owner admin", "owner admin"),
     "audit/events": ("owner admin policy_manager billing_manager auditor developer member", ""),
     "audit/seals": ("owner admin auditor", ""),
     "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),

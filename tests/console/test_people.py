@@ -97,11 +97,9 @@ def test_removing_somebody_says_what_ends(acme, as_role, dora):
         assert not Membership.objects.filter(pk=place.pk).exists()
 
 
-def test_the_auditor_reads_places_without_a_form(acme, as_role):
+def test_the_auditor_sees_no_places(acme, as_role):
     place = place_of(acme, acme.people["alice"].email)
-    page = as_role("auditor").get(change(place)).content.decode()
-    assert acme.people["alice"].email in page
-    assert 'name="role"' not in page
+    assert as_role("auditor").get(change(place)).status_code == 404
 
 
 def test_a_department_of_another_tenant_is_no_choice(globex, as_role, dora):
