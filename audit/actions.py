@@ -19,6 +19,8 @@ class Action(StrEnum):
     EVENT_EXPORT = "event.export"
     EXPORT_READ = "export.read"
     RECEIPT_READ = "receipt.read"
+    TRAIL_CHECK = "trail.check"
+    TRAIL_ALERT = "trail.alert"
     USAGE_READ = "usage.read"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
@@ -45,6 +47,8 @@ SENTENCES: dict[Action, str] = {
     Action.EVENT_EXPORT: "The audit trail was exported.",
     Action.EXPORT_READ: "An export of the audit trail was downloaded.",
     Action.RECEIPT_READ: "A request's receipt was read.",
+    Action.TRAIL_CHECK: "The trail was compared with itself and the ledger; nothing is missing.",
+    Action.TRAIL_ALERT: "Something is missing in the trail or the ledger.",
     Action.USAGE_READ: "Usage and cost were read.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
@@ -81,6 +85,7 @@ OBJECTS: dict[str, str] = {
     "collection": "A collection",
     "document": "A document",
     "seal_key": "A key that signs seals",
+    "hold": "A legal hold",
 }
 
 CHANGES: dict[str, str] = {"create": "was created", "update": "was changed", "delete": "was removed"}

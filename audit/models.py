@@ -139,6 +139,30 @@ class Seal(EvidenceModel):
         return f"seal {self.number}"
 
 
+class Hold(TenantModel):
+    """A legal hold: what its filter fits is not removed while it stands, whatever retention or an erasure request says.
+    A released one stays on record. Personal data: what its name and reason say; an actor's id in its filter.
+    """
+
+    name = models.CharField(max_length=120)
+    reason = models.CharField(max_length=1000)
+    filter = models.JSONField(default=dict)
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    released_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"], condition=models.Q(released_at__isnull=True), name="one_hold_of_a_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ExportState(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""Exports on the outside."""
+"""Exports and holds on the outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rest_framework import serializers
 
 from tenants.api.fields import Strict
 
-from .models import ExportFormat
+from .models import ExportFormat, Hold
+from .services import department_id
 
 
 class Moment(serializers.DateTimeField):
@@ -41,3 +42,37 @@ class ExportSerializer(Strict):
         if since and until and since >= until:
             raise serializers.ValidationError({"to": "Must be later than `from`."})
         return attrs
+
+
+#: what a hold's filter may name, and how it is read; times bound when something happened, `to` not included
+HOLD_FILTER: dict[str, type[serializers.Field[Any, Any, Any, Any]]] = {
+    "from": Moment,
+    "to": Moment,
+    "actor": serializers.CharField,
+    "department": serializers.CharField,
+    "request_id": serializers.UUIDField,
+    "object_type": serializers.CharField,
+    "object_id": serializers.CharField,
+}
+
+
+class HoldSerializer(Strict, serializers.ModelSerializer[Hold]):
+    """What is held: `filter` names any of HOLD_FILTER; without one, everything is."""
+
+    filter = serializers.DictField(required=False)
+
+    class Meta:
+        model = Hold
+        fields = ("id", "name", "reason", "filter", "made_by", "created_at", "released_at")
+        read_only_fields = ("id", "made_by", "created_at", "released_at")
+
+    def validate_filter(self, given: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(given) - set(HOLD_FILTER))
+        if unknown:
+            raise serializers.ValidationError(f"{', '.join(unknown)}: one holds by {', '.join(HOLD_FILTER)}.")
+        return {name: self._checked(name, value) for name, value in given.items()}
+
+    def _checked(self, name: str, value: Any) -> str:
+        field = HOLD_FILTER[name]()
+        read = field.run_validation(value)
+        return str(field.to_representation(department_id(read) if name == "department" else read))

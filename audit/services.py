@@ -27,6 +27,7 @@ __all__ = [
     "Action",
     "Page",
     "as_shown",
+    "department_id",
     "first_id",
     "known",
     "narrowed",
@@ -124,7 +125,7 @@ def search(
     that means nothing is a ValueError.
     """
     events = narrowed(Event.objects.all(), actors, areas)
-    events = _matching(events, request_id, actor, action, decision, _department_id(department))
+    events = _matching(events, request_id, actor, action, decision, department_id(department))
     if since is not None:
         events = events.filter(id__gte=first_id(since), time__gte=since)
     if until is not None:
@@ -190,7 +191,7 @@ def _matching(
     return events.filter(**{name: value for name, value in wanted.items() if value is not None})
 
 
-def _department_id(department: UUID | str | None) -> UUID | None:
+def department_id(department: UUID | str | None) -> UUID | None:
     """A department's id from its id or slug; an unknown one is an id that no event has."""
     if department is None or isinstance(department, UUID):
         return department

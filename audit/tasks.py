@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 from tenants.isolation.scope import scope
 
 from . import exports
+from .completeness import check_all
 from .seals import seal_all, tenants
 
 log = logging.getLogger("customhouse.exports")
@@ -26,6 +27,12 @@ def seal_task() -> None:
 def export_task(tenant: str, export: str) -> None:
     """Makes an export."""
     exports.make(UUID(tenant), UUID(export))
+
+
+@shared_task(name="audit.completeness")  # type: ignore[untyped-decorator]
+def completeness_task() -> None:
+    """Compares the day's trail with itself and the ledger, in every tenant."""
+    check_all()
 
 
 @shared_task(name="audit.housekeeping")  # type: ignore[untyped-decorator]

@@ -8,5 +8,6 @@ routes.register("audit/receipts", views.ReceiptView, basename="receipt")
 routes.register("audit/seals", views.SealView)
 routes.register("audit/seal-keys", views.SealKeyView, basename="seal-key")
 routes.register("audit/exports", views.ExportView)
+routes.register("audit/holds", views.HoldView)
 
 urlpatterns = routes.urls

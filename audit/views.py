@@ -13,12 +13,15 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection, transaction
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
 from rest_framework.decorators import action
+from rest_framework.mixins import CreateModelMixin, DestroyModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from tenants.api import problems
 from tenants.api.moments import moment
@@ -28,8 +31,8 @@ from tenants.isolation import Scope
 
 from . import exports, history, parts, receipts, tasks
 from .evidence import Wanted
-from .models import Event, Export, ExportFormat, ExportState, Leaf, Seal, SealKey
-from .serializers import ExportSerializer
+from .models import Event, Export, ExportFormat, ExportState, Hold, Leaf, Seal, SealKey
+from .serializers import ExportSerializer, HoldSerializer
 from .services import AREAS, Action, narrowed, record, search
 
 FILTERS = ("request_id", "actor", "action", "decision", "department", "from", "to", "cursor", "limit")
@@ -70,6 +73,8 @@ class EventView(ManagementView):
             raise exceptions.ValidationError(
                 "request_id must be an id, limit a number, cursor one of an answer."
             ) from None
+        if self.caller.may("events.all"):  # who reads what others did is on record, with what they looked for
+            record(Action.EVENT_READ, detail={"filters": {name: asked[name] for name in FILTERS if name in asked}})
         return Response(
             {"next": self._address(page.next), "previous": self._address(page.previous), "results": page.results}
         )
@@ -247,6 +252,25 @@ class ExportView(ReadView):
             "created_at": export.created_at,
             "expires_at": export.expires_at,
         }
+
+
+class HoldView(CreateModelMixin, DestroyModelMixin, ReadView):
+    """Legal holds. DELETE releases one: it ends, and stays on record."""
+
+    queryset = Hold.objects.all()
+    serializer_class = HoldSerializer
+    rights: ClassVar[dict[str, str]] = {
+        "list": "holds.change",
+        "retrieve": "holds.change",
+        "create": "holds.change",
+        "destroy": "holds.change",
+    }
+
+    def perform_create(self, serializer: BaseSerializer[Hold]) -> None:
+        serializer.save(made_by=self.caller.name[:200])
+
+    def perform_destroy(self, instance: Hold) -> None:
+        Hold.objects.filter(pk=instance.pk, released_at=None).update(released_at=timezone.now())
 
 
 def shown(seal: Seal) -> dict[str, Any]:

@@ -6,11 +6,13 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
+        from audit.data import comparison
         from tenants import references
         from tenants.snapshot import part
 
-        from . import models, services
+        from . import completeness, models, services
 
+        comparison("ledger", completeness.compare)
         references.register("budget", references.by(models.Budget, "id"))
         part("budgets", services.load_budgets)
         part("prices", services.load_prices)

@@ -177,6 +177,7 @@ CELERY = {
     "beat_schedule": {
         "audit.seal": {"task": "audit.seal", "schedule": 30.0, "options": {"expires": 30}},
         "audit.housekeeping": {"task": "audit.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "audit.completeness": {"task": "audit.completeness", "schedule": 86400.0, "options": {"expires": 3600}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},

@@ -63,6 +63,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "events.view": {O, A, P, B, U, D, M},
         "events.all": {O, A, U},
         "exports.change": {O, U},
+        "holds.change": {O, U},
         "reveal.use": {O, U},
     }.items()
 }

@@ -85,6 +85,7 @@ def things(acme: House) -> dict[str, str]:
         "audit/receipts": str(request),
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
         "audit/exports": call("post", "/api/v1/audit/exports", acme.owner_key, {"format": "jsonl"}).json()["id"],
+        "audit/holds": call("post", "/api/v1/audit/holds", acme.owner_key, {"name": "h", "reason": "r"}).json()["id"],
         "tenants": str(acme.id),
         "departments": str(acme.departments["legal"].pk),
         "api-keys": str(acme.key_ids[acme.keys["developer"]]),
