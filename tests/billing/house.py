@@ -92,12 +92,12 @@ class House:
 def make_house(servers: Servers, name: str) -> House:
     tenant, legal, sales = uuid7(), uuid7(), uuid7()
     servers.ask(
-        "insert into tenants_tenant (id, slug, name, created_at) values (%s, 'platform', 'Platform', now()) "
+        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) values (%s, 'platform', 'Platform', now(), false) "
         "on conflict do nothing",
         PLATFORM,
     )
     servers.ask(
-        "insert into tenants_tenant (id, slug, name, created_at) values (%s, %s, %s, now())",
+        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) values (%s, %s, %s, now(), false)",
         tenant,
         f"{name}-{token_hex(4)}",
         name.title(),
