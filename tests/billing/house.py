@@ -92,8 +92,8 @@ class House:
 def make_house(servers: Servers, name: str) -> House:
     tenant, legal, sales = uuid7(), uuid7(), uuid7()
     servers.ask(
-        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) values (%s, 'platform', 'Platform', now(), false) "
-        "on conflict do nothing",
+        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) "
+        "values (%s, 'platform', 'Platform', now(), false) on conflict do nothing",
         PLATFORM,
     )
     servers.ask(
