@@ -24,6 +24,7 @@ from .surfaces import (
     anthropic_messages,
     embeddings,
     models,
+    moderations,
     openai_chat,
     openai_completions,
     openai_responses,
@@ -149,6 +150,14 @@ class Door:
             call = anthropic_messages.parse_count(self._body(exchange), request_id)
             counted = await self._runtime.pipeline.count(call, caller, snapshot)
             await _plain(exchange, Plain(counted, []), request_id)
+            return
+        if path == "/v1/moderations":
+            if method != "POST":
+                raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
+            caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
+            texts = moderations.parse(self._body(exchange))
+            results = await self._runtime.pipeline.moderate(texts, caller, snapshot)
+            await _plain(exchange, Plain(moderations.answer(request_id, results), []), request_id)
             return
         if path.startswith("/v1/responses/"):
             await self._kept(exchange, request_id, path.removeprefix("/v1/responses/"))

@@ -22,7 +22,10 @@ from policies.errors import RulesError
 from policies.services import (
     Blocked,
     Context,
+    Decision,
     DetectorFailed,
+    Direction,
+    GuardrailFailed,
     Masked,
     MediaRefused,
     Pii,
@@ -31,6 +34,7 @@ from policies.services import (
     Rules,
     Source,
     TextTooLarge,
+    restore_text,
     restore_value,
     rules_for,
 )
@@ -64,8 +68,16 @@ from .memory import Memory, ResponseNotFound
 from .providers import PASSAGES, provider_for
 from .providers.tokens import count_input, count_text
 from .routing import Opened, Router
-from .streaming import Form, StreamRewriter
-from .surfaces import anthropic_messages, embeddings, openai_chat, openai_completions, openai_responses, rerank
+from .streaming import Form, StreamRewriter, collected
+from .surfaces import (
+    anthropic_messages,
+    embeddings,
+    moderations,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+    rerank,
+)
 from .surfaces.responses_events import ResponsesForm
 
 Headers = list[tuple[bytes, bytes]]
@@ -105,6 +117,7 @@ class Seen:
 
     policy: str = ""
     entities: dict[str, int] = field(default_factory=dict)
+    decisions: Sequence[Decision] = ()
 
 
 class Attempts:
@@ -167,6 +180,19 @@ class Pipeline:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
         return await asyncio.to_thread(anthropic_messages.counted, call)
 
+    async def moderate(self, texts: Sequence[str], caller: Caller, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """What the guardrails of the caller's policy hold of some texts. Nothing leaves the house."""
+        if not caller.may("models.call"):
+            raise PolicyViolation(f"The role {caller.role} may not call models.")
+        rules = _rules(caller, snapshot)
+        verdict = await self._limits.admit(caller, sum(map(len, texts)) // 4)
+        if not verdict.allowed:
+            raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
+        try:
+            return await asyncio.to_thread(moderations.judge, texts, rules.guardrails)
+        except GuardrailFailed as error:
+            raise Unavailable(str(error)) from error
+
     async def search(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
         """Passages in the caller's rights, without a model."""
         verdict = await self._limits.admit(caller, len(query) // 4)
@@ -193,7 +219,7 @@ class Pipeline:
                         policy=seen.policy,
                         entities=seen.entities,
                         address=call.client_ip,
-                        detail={"message": str(error)},
+                        detail={"message": str(error), **_decided(seen.decisions)},
                     )
                 )
             raise
@@ -219,6 +245,7 @@ class Pipeline:
             )
 
         body, sources = await self._compose(call, caller, targets)
+        body = await self._judge(body, rules, call, seen)
         masked = await self._mask(body, rules, _quoted(call))
         seen.entities = masked.counts
 
@@ -241,7 +268,7 @@ class Pipeline:
             passages=[_cited(source) for source in sources],
             stream=call.stream,
             address=call.client_ip,
-            detail=_about(call),
+            detail=_about(call, seen),
         )
         await self._journal.intent(intent)
         return Prepared(
@@ -305,6 +332,19 @@ class Pipeline:
             body[PASSAGES] = [{"number": s.number, "title": s.title, "text": s.text} for s in sources]
         return body, sources
 
+    async def _judge(self, body: dict[str, Any], rules: Rules, call: Call, seen: Seen) -> dict[str, Any]:
+        """What the policy's guardrails leave of a request. Raises PolicyViolation when one of them refuses it."""
+        if not rules.guardrails.look_at(Direction.REQUEST):
+            return body
+        try:
+            judged = await asyncio.to_thread(rules.guardrails.request, body, _quoted(call))
+        except GuardrailFailed as error:
+            raise Unavailable(str(error)) from error
+        seen.decisions = judged.decisions
+        _refuse(judged.blocked, "request")
+        left: dict[str, Any] = judged.body
+        return left
+
     async def _mask(self, body: dict[str, Any], rules: Rules, sources: Mapping[int | str, Source] | None) -> Masked:
         """Placeholders for personal data in every string. Whatever fails here, nothing leaves."""
         try:
@@ -353,9 +393,14 @@ class Pipeline:
         try:
             target, reply = await self.router.plain(p.targets, lambda target: _send(p, target), attempts.failed)
             tokens = reply.tokens or _estimate(p, reply.body)
-            body = restore_value(reply.body, p.masked.vault)
+            said, decisions = await judged_answer(p, reply.body)
+            body = restore_value(said, p.masked.vault)
             cited = self._citations(p, openai_chat.answer_text(body))
             answer = SURFACES[p.call.dialect].plain(p.call, body, cited, tokens)
+        except (Refused, NotJudged) as error:  # the vendor has answered, and is paid
+            attempts.answered(target, tokens, error.code)
+            await self.settle(p, attempts, reason=error.code, tokens=tokens, detail=_decided(error.decisions) or None)
+            raise
         except GatewayError as error:
             await self.settle(p, attempts, reason=error.code)
             raise
@@ -364,7 +409,8 @@ class Pipeline:
             raise
         spent = attempts.answered(target, tokens)
         cut = p.ceiling < p.intent.output_tokens
-        settled = self.settle(p, attempts, tokens=tokens, reason="budget" if cut else "")
+        reason = "budget" if cut else ""
+        settled = self.settle(p, attempts, tokens=tokens, reason=reason, detail=_decided(decisions) or None)
         kept = self.remember(p, answer)
         await settled
         if kept is not None:
@@ -417,9 +463,11 @@ class Stream:
         self._pipeline, self._p = pipeline, prepared
         self._attempts = Attempts(_prices(prepared.snapshot))
         self._opened: Opened | None = None
+        self._tokens_seen: Tokens | None = None  #: of an answer that was held
         self._settled = self._gone = self._revoked = False
         self._target = prepared.targets[0]
         self._first_ms: float | None = None
+        self._decisions: Sequence[Decision] = ()
         self.last = b""
         self._forget: Callable[[], None] | None = None
         vault, body = prepared.masked.vault, prepared.call.body
@@ -456,6 +504,8 @@ class Stream:
                 lambda target: provider_for(target.provider.kind).stream(target, _outgoing(p, target)),
                 self._attempts.failed,
             )
+            if p.rules.guardrails.hold_answers():
+                await self._hold(self._opened)
             async for block in self._opened:
                 if self._first_ms is None:
                     self._first_ms = (time.perf_counter() - p.began) * 1000
@@ -464,6 +514,8 @@ class Stream:
                     return sent
             return b""
         except GatewayError as error:
+            if isinstance(error, Refused | NotJudged):
+                self._decisions = error.decisions
             await self._settle(error.code)
             raise
         except asyncio.CancelledError:
@@ -483,6 +535,8 @@ class Stream:
                 if sent:
                     yield sent
             tokens = self._tokens()
+            if not self._p.rules.guardrails.hold_answers():
+                _, self._decisions = await judged_answer(self._p, rewriter.answer())
             spent = self._attempts.answered(self._target, tokens)
             await self._hand_over(rewriter.stopped_by, tokens)
             cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
@@ -516,6 +570,16 @@ class Stream:
         """Whether the client has gone."""
         return self._gone
 
+    async def _hold(self, opened: Opened) -> None:
+        """Waits for the whole answer, as the policy's guardrails must see it before its first byte goes out. Where they
+        take something out of it, the client gets what is left in few events.
+        """
+        blocks = [block async for block in opened]
+        answer = collected(blocks)
+        self._tokens_seen = answer.tokens or _estimate(self._p, answer.body)
+        said, self._decisions = await judged_answer(self._p, answer.body)
+        opened.replay(blocks if said is answer.body else answer.events(said))
+
     # -- how it ends ------------------------------------------------------------------------------------------------
 
     def _settle(self, reason: str) -> Awaitable[None]:
@@ -530,13 +594,16 @@ class Stream:
 
     def _hand_over(self, reason: str, tokens: Tokens | None) -> Awaitable[None]:
         self._settled = True
-        detail = {"first_token_ms": round(self._first_ms, 3)} if self._first_ms is not None else None
-        return self._pipeline.settle(self._p, self._attempts, reason=reason, tokens=tokens, detail=detail)
+        detail: dict[str, Any] = _decided(self._decisions)
+        if self._first_ms is not None:
+            detail["first_token_ms"] = round(self._first_ms, 3)
+        return self._pipeline.settle(self._p, self._attempts, reason=reason, tokens=tokens, detail=detail or None)
 
     def _tokens(self) -> Tokens:
         """What the vendor counted, else what was counted here."""
-        if self._rewriter.tokens is not None:
-            return self._rewriter.tokens
+        counted = self._rewriter.tokens or self._tokens_seen
+        if counted is not None:
+            return counted
         return Tokens(input=count_input(self._p.masked.body), output=self._rewriter.output_tokens(), estimated=True)
 
     def _hung_up(self, task: asyncio.Task[Any]) -> None:
@@ -633,12 +700,55 @@ def _quoted(call: Call) -> dict[int | str, Source] | None:
         return None
     before = 0 if call.retrieval is None else 1
     found: dict[int | str, Source] = {place + before: Source.DOCUMENT for place in call.documents}
-    return found | ({0: Source.DOCUMENT} if before else {})
+    return found | ({0: Source.DOCUMENT, PASSAGES: Source.DOCUMENT} if before else {})
 
 
-def _about(call: Call) -> dict[str, Any] | None:
+class Refused(PolicyViolation):
+    """A guardrail refuses the answer: the vendor has been paid, the client gets none of it."""
+
+    def __init__(self, message: str, decisions: Sequence[Decision]) -> None:
+        super().__init__(message)
+        self.decisions = decisions
+
+
+class NotJudged(Unavailable):
+    """A guardrail could not judge the answer, so nobody gets it."""
+
+    decisions: Sequence[Decision] = ()
+
+
+def _refuse(decision: Decision | None, what: str, decisions: Sequence[Decision] = ()) -> None:
+    if decision is None:
+        return
+    where = f" in what the {decision.source} says" if decision.source else ""
+    message = f"The guardrail {decision.guardrail!r} refuses this {what}: {decision.label}{where}."
+    raise Refused(message, decisions) if decisions else PolicyViolation(message)
+
+
+async def judged_answer(p: Prepared, body: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Decision]]:
+    """What the policy's guardrails leave of an answer, and what they decided. Raises Refused."""
+    guardrails = p.rules.guardrails
+    if p.call.kind != "chat" or not guardrails.look_at(Direction.RESPONSE):
+        return body, ()
+    vault = p.masked.vault
+    try:
+        judged = await asyncio.to_thread(
+            guardrails.response, body, openai_chat.schema(p.call.body), lambda text: restore_text(text, vault)
+        )
+    except GuardrailFailed as error:
+        raise NotJudged(str(error)) from error
+    _refuse(judged.blocked, "answer", judged.decisions)
+    return judged.body, judged.decisions
+
+
+def _decided(decisions: Sequence[Decision]) -> dict[str, Any]:
+    """Decisions of guardrails, as the audit trail keeps them."""
+    return {"guardrails": [decision.row() for decision in decisions]} if decisions else {}
+
+
+def _about(call: Call, seen: Seen) -> dict[str, Any] | None:
     """What the audit trail keeps of a call besides its own columns."""
-    detail = {}
+    detail: dict[str, Any] = _decided(seen.decisions)
     if call.traceparent:
         detail["traceparent"] = call.traceparent
     if call.dialect != call.kind:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
@@ -330,11 +330,16 @@ class Ongoing:
 class Opened:
     """A stream that has begun: iterate it, and `close` it in any case, which hangs up when it has not ended."""
 
-    __slots__ = ("_blocks", "_call", "_first")
+    __slots__ = ("_again", "_blocks", "_call", "_first")
 
     def __init__(self, first: bytes, blocks: AsyncGenerator[bytes, None], call: Ongoing) -> None:
         self._first: bytes | None = first
         self._blocks, self._call = blocks, call
+        self._again: deque[bytes] = deque()
+
+    def replay(self, blocks: Iterable[bytes]) -> None:
+        """These blocks come next, in the place of what was read."""
+        self._again.extend(blocks)
 
     def __aiter__(self) -> Opened:
         return self
@@ -343,6 +348,8 @@ class Opened:
         if self._first is not None:
             first, self._first = self._first, None
             return first
+        if self._again:
+            return self._again.popleft()
         try:
             return await anext(self._blocks)
         except GatewayError as error:

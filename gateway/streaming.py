@@ -222,6 +222,15 @@ class StreamRewriter:
         """The content that the upstream has sent for a choice, placeholders in it."""
         return "".join(map(_plain, self._texts.get((choice, "content"), ())))
 
+    def answer(self) -> dict[str, Any]:
+        """All that the upstream has said as a completion, for those who look at it: each text under its place."""
+        messages: dict[int, dict[str, Any]] = {}
+        for path, pieces in self._texts.items():
+            name = ".".join(str(part) for part in path[1:])
+            messages.setdefault(int(path[0]), {})[name] = "".join(map(_plain, pieces))
+        choices = [{"index": index, "message": message} for index, message in sorted(messages.items())]
+        return {"choices": choices}
+
     def restored(self, choice: int = 0) -> str:
         """The same as the client reads it."""
         text = self.text(choice)
@@ -435,6 +444,81 @@ class StreamRewriter:
             "created": self._created or 0,
             "model": self._alias,
         }
+
+
+@dataclass(slots=True)
+class Collected:
+    """A stream as one completion, and the tokens that it reported."""
+
+    body: dict[str, Any]
+    tokens: Tokens | None
+    _base: dict[str, Any]
+
+    def events(self, body: Mapping[str, Any]) -> list[bytes]:
+        """A completion, this one or what is left of it, as the blocks of a stream."""
+        values: list[dict[str, Any]] = []
+        for choice in body["choices"]:
+            index, message = choice["index"], dict(choice["message"])
+            if message.get("tool_calls"):
+                message["tool_calls"] = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
+            values.append({"choices": [{"index": index, "delta": message, "finish_reason": None}]})
+            values.append({"choices": [{"index": index, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+        if body.get("usage"):
+            values.append({"choices": [], "usage": body["usage"]})
+        return [*(dump({**self._base, **value}) for value in values), DONE]
+
+
+def collected(blocks: Sequence[bytes]) -> Collected:
+    """The completion that the blocks of a whole stream tell. Raises UpstreamError."""
+    choices: dict[int, dict[str, Any]] = {}
+    base: dict[str, Any] = {"object": "chat.completion.chunk"}
+    usage: dict[str, Any] | None = None
+    for raw in b"".join(blocks).split(b"\n\n"):
+        if not raw or raw == b"data: [DONE]":
+            continue
+        value = _load(raw[6:])
+        if value.get("error"):
+            raise reported_error(value["error"])
+        base |= {name: value[name] for name in ("id", "created", "model") if name in value}
+        usage = value.get("usage") or usage
+        for choice in value.get("choices") or ():
+            _gather(choices.setdefault(_index(choice), {"role": "assistant", "content": None}), choice)
+    found = [
+        {"index": index, "finish_reason": message.pop("finish_reason", None), "message": message}
+        for index, message in sorted(choices.items())
+    ]
+    for choice in found:
+        if "tool_calls" in choice["message"]:
+            choice["message"]["tool_calls"] = [*choice["message"]["tool_calls"].values()]
+    body: dict[str, Any] = {"choices": found} if usage is None else {"choices": found, "usage": usage}
+    return Collected(body, reported(usage), base)
+
+
+def _gather(message: dict[str, Any], choice: Mapping[str, Any]) -> None:
+    """Adds what a chunk says to a message; calls of tools stand under their index."""
+    if choice.get("finish_reason"):
+        message["finish_reason"] = choice["finish_reason"]
+    delta = choice.get("delta")
+    for name, value in delta.items() if isinstance(delta, dict) else ():
+        if name == "role":
+            continue
+        if isinstance(value, str):
+            message[name] = (message.get(name) or "") + value
+        elif name == "tool_calls" and isinstance(value, list):
+            for position, call in enumerate(value):
+                if isinstance(call, dict):
+                    _gather_call(message.setdefault("tool_calls", {}), _position(call, position), call)
+        elif value is not None:
+            message[name] = value
+
+
+def _gather_call(calls: dict[int, dict[str, Any]], number: int, call: Mapping[str, Any]) -> None:
+    made = calls.setdefault(number, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    made["id"] = call.get("id") or made["id"]
+    function = call.get("function")
+    if isinstance(function, dict):
+        made["function"]["name"] = function.get("name") or made["function"]["name"]
+        made["function"]["arguments"] += function.get("arguments") or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from . import guardrails
 from .conditions import Condition, Context
 from .conditions import parse as parse_conditions
 from .errors import RulesError
+from .guardrails import Guardrails
 from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules
 
 #: Sections of a policy document. Any other is an error, so that a misspelt rule is never silently without effect.
@@ -44,6 +46,7 @@ class Rules:
     default_max_tokens: int = DEFAULT_MAX_TOKENS
     residency: frozenset[str] | None = None
     logging: str = "metadata"
+    guardrails: Guardrails = field(default_factory=Guardrails)
     refusal: str = ""
     conditions: tuple[Condition, ...] = field(default=(), compare=False)
     documents: tuple[dict[str, Any], ...] = field(default=(), repr=False, compare=False)
@@ -148,6 +151,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
         models_denied=frozenset(_strings(models.get("deny", []), "models.deny")),
         default_max_tokens=_positive(models.get("default_max_tokens", DEFAULT_MAX_TOKENS), "models.default_max_tokens"),
         residency=None if residency is None else frozenset(_strings(residency, "residency")),
+        guardrails=guardrails.parse(merged.get("guardrails", {})),
         logging=_one_of(merged.get("logging", "metadata"), LOGGING_MODES, "logging"),
         conditions=tuple(conditions),
         documents=tuple(documents),
@@ -160,6 +164,8 @@ def _merged(section: str, wide: Any, narrow: Any, locked: bool) -> Any:
         return _merged_pii(wide or {}, narrow, locked)
     if wide is None:
         return narrow
+    if section == "guardrails" and isinstance(wide, dict) and isinstance(narrow, dict):
+        return guardrails.merged(wide, narrow, locked)
     if section == "models" and isinstance(wide, dict) and isinstance(narrow, dict):
         return {**wide, **narrow} if not locked else _tighter_models(wide, narrow)
     if not locked:

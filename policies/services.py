@@ -15,7 +15,8 @@ from tenants.isolation.pool import Connection
 from tenants.snapshot import Snapshot
 
 from .conditions import Context
-from .pii.data import Entity, PiiRules, Source
+from .guardrails import Decision, GuardrailFailed, Guardrails, Judged
+from .pii.data import Direction, Entity, PiiRules, Source
 from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiError, PiiRefused, TextTooLarge, TooDeep, VaultError
 from .pii.redaction import Pii
 from .pii.restore import Restorer, restore_text, restore_value
@@ -28,8 +29,13 @@ __all__ = [
     "ActivePolicy",
     "Blocked",
     "Context",
+    "Decision",
     "DetectorFailed",
+    "Direction",
     "Entity",
+    "GuardrailFailed",
+    "Guardrails",
+    "Judged",
     "Masked",
     "MediaRefused",
     "Pii",

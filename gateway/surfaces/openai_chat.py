@@ -114,6 +114,14 @@ def json_mode(body: Mapping[str, Any]) -> bool:
     return isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema")
 
 
+def schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The JSON schema that the answer is asked to have; None where there is none."""
+    wanted = body.get("response_format")
+    named = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    found = named.get("schema") if isinstance(named, dict) else None
+    return found if isinstance(found, dict) else None
+
+
 def media_types(body: Mapping[str, Any]) -> set[str]:
     """The kinds of media in a request: image, audio, video, file."""
     found = set()
