@@ -73,6 +73,7 @@ OBJECTS: dict[str, str] = {
     "api_key": "An API key",
     "api_key_department": "A department that an API key may search",
     "grant": "A grant",
+    "webhook": "A webhook",
     "person_permission": "A person's permission",
     "group_permission": "A group's permission",
     "price": "A price",

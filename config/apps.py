@@ -9,7 +9,11 @@ class WiringConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from . import celery  # noqa: F401  every process that submits work knows the broker
+        from tenants import webhooks
+
+        from . import celery, trail  # noqa: F401  every process that submits work knows the broker
+
+        webhooks.events_from(trail.since)
 
 
 class ConsoleConfig(admin_apps.AdminConfig):

@@ -61,6 +61,7 @@ CACHE_KEY = derived("caches")
 SEAL_KEY = derived("seals")
 EXPORT_KEY = derived("exports")
 RESPONSES_KEY = derived("kept-responses")
+WEBHOOK_KEY = derived("webhooks")
 VAULT_SEAL_KEY = derived("vault-seals")
 ANSWER_KEY = derived("kept-answers")
 
@@ -180,6 +181,7 @@ CELERY = {
         "audit.completeness": {"task": "audit.completeness", "schedule": 86400.0, "options": {"expires": 3600}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "tenants.webhooks": {"task": "tenants.webhooks", "schedule": 5.0, "options": {"expires": 5}},
         "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},
         "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
     },

@@ -40,6 +40,7 @@ class Tenant(models.Model):
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
     # A policy is put in force by somebody else than whoever wrote it.
     four_eyes = models.BooleanField(default=False)
+    has_webhooks = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -236,3 +237,50 @@ class KeptAnswer(TenantModel):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "principal", "key"], name="one_answer_per_key")]
         indexes = [models.Index(fields=["tenant", "expires_at"], name="kept_answer_expiry")]
+
+
+class Webhook(TenantModel):
+    """An address of the tenant's that is told what happens; `events` are actions, `policy.*`, or `*`. Its secret is
+    sealed. Personal data: none.
+    """
+
+    url = models.CharField(max_length=500)
+    events = ArrayField(models.CharField(max_length=80))
+    active = models.BooleanField(default=True)
+    sealed = models.BinaryField(editable=False)
+    seen_at = models.DateTimeField(editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class WebhookDelivery(TenantModel):
+    """One event on its way to one webhook, and how that went; kept for a month. Personal data: as the audit event."""
+
+    webhook = TenantForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
+    event_id = models.UUIDField()
+    action = models.CharField(max_length=80)
+    payload = models.JSONField()
+    state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    status = models.PositiveSmallIntegerField(null=True)
+    error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    tried_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "webhook", "event_id"], name="told_once")]
+        indexes = [
+            models.Index(
+                fields=["tenant", "next_at"], name="delivery_waiting", condition=models.Q(state=DeliveryState.PENDING)
+            ),
+            models.Index(fields=["tenant", "created_at"], name="delivery_age"),
+        ]

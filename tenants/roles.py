@@ -40,6 +40,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "keys.all": {O, A},
         "grants.view": {O, A},
         "grants.change": {O, A},
+        "webhooks.view": {O, A},
+        "webhooks.change": {O, A},
         "providers.view": {O, A, P, B, U, D},
         "providers.change": {O, A},
         "deployments.view": {O, A, P, B, U, D},

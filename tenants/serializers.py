@@ -10,9 +10,20 @@ from django.core.exceptions import ObjectDoesNotExist
 from rest_framework import serializers
 
 from . import references
+from .addresses import unsafe_address
 from .api.fields import Clearance, Reference, Strict
 from .keys import PREFIX
-from .models import ApiKey, ApiKeyDepartment, Department, Grant, Membership, Tenant, User
+from .models import (
+    ApiKey,
+    ApiKeyDepartment,
+    Department,
+    Grant,
+    Membership,
+    Tenant,
+    User,
+    Webhook,
+    WebhookDelivery,
+)
 from .roles import Role, rights_of
 
 #: kinds of objects on which rights are granted one by one
@@ -190,6 +201,46 @@ class GrantSerializer(Strict, serializers.ModelSerializer[Grant]):
             "deny": instance.deny,
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }
+
+
+class WebhookSerializer(Strict, serializers.ModelSerializer[Webhook]):
+    """`events` are actions of the audit trail (`policy.activate`), all of an object (`policy.*`), or all (`*`).
+    `secret` is shown once, at creation.
+    """
+
+    url = serializers.CharField(max_length=500)
+    events = serializers.ListField(child=serializers.RegexField(r"^(\*|[a-z_]+\.(\*|[a-z_]+))$"), allow_empty=False)
+    secret = serializers.CharField(required=False, min_length=16, max_length=200, write_only=True)
+    active = serializers.BooleanField(default=True)
+
+    class Meta:
+        model = Webhook
+        fields = ("id", "url", "events", "secret", "active", "created_at")
+        read_only_fields = ("id", "created_at")
+
+    def validate_url(self, value: str) -> str:
+        problem = unsafe_address(value)
+        if problem:
+            raise serializers.ValidationError(problem)
+        return value
+
+
+class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
+    class Meta:
+        model = WebhookDelivery
+        fields = (
+            "id",
+            "event_id",
+            "action",
+            "state",
+            "attempts",
+            "status",
+            "error",
+            "created_at",
+            "tried_at",
+            "next_at",
+        )
+        read_only_fields = fields
 
 
 class RotationSerializer(Strict):

@@ -8,5 +8,6 @@ routes.register("users", views.UserView)
 routes.register("memberships", views.MembershipView)
 routes.register("api-keys", views.ApiKeyView)
 routes.register("grants", views.GrantView)
+routes.register("webhooks", views.WebhookView)
 
 urlpatterns = routes.urls

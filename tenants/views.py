@@ -6,27 +6,40 @@ from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import services
+from . import services, webhooks
 from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
 from .errors import NotAllowed, Taken
 from .isolation.scope import CLEARANCES
-from .models import ApiKey, ApiKeyDepartment, Department, Grant, Membership, Tenant, User
+from .models import (
+    ApiKey,
+    ApiKeyDepartment,
+    Department,
+    Grant,
+    Membership,
+    Tenant,
+    User,
+    Webhook,
+    WebhookDelivery,
+)
 from .roles import Role
 from .serializers import (
     ApiKeySerializer,
+    DeliverySerializer,
     DepartmentSerializer,
     GrantSerializer,
     MembershipSerializer,
     RotationSerializer,
     TenantSerializer,
     UserSerializer,
+    WebhookSerializer,
 )
 
 
@@ -256,6 +269,46 @@ class GrantView(mixins.CreateModelMixin, mixins.DestroyModelMixin, ReadView):
         services.take_back_grant(instance)
 
 
+class WebhookView(FullView):
+    """Addresses that are told what happens. Deliveries are signed as https://www.standardwebhooks.com says."""
+
+    queryset = Webhook.objects.all()
+    serializer_class = WebhookSerializer
+    filters: ClassVar[dict[str, Filter]] = {"url": "url", "active": flag("active")}
+    searched = ("url",)
+    orderings = ("url", "created_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "webhooks.view",
+        "retrieve": "webhooks.view",
+        "create": "webhooks.change",
+        "partial_update": "webhooks.change",
+        "destroy": "webhooks.change",
+        "deliveries": "webhooks.view",
+    }
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        made, secret = webhooks.make_webhook(**serializer.validated_data)
+        return Response({**self.get_serializer(made).data, "secret": secret}, status=201)
+
+    def perform_update(self, serializer: Any) -> None:
+        secret = serializer.validated_data.pop("secret", None)
+        if secret is not None:
+            serializer.instance.sealed = webhooks.seal_secret(secret, serializer.instance.pk)
+        serializer.save()
+
+    def perform_destroy(self, instance: Webhook) -> None:
+        webhooks.remove_webhook(instance)
+
+    @extend_schema(responses=DeliverySerializer(many=True))
+    @action(detail=True)
+    def deliveries(self, request: Request, pk: str = "") -> Response:
+        """What was told, and how that went; newest first."""
+        page = self.paginate_queryset(WebhookDelivery.objects.filter(webhook=self.get_object())) or []
+        return self.get_paginated_response(DeliverySerializer(page, many=True).data)
+
+
 def _allowed(change: Any) -> Any:
     """Makes a change; what a service refuses becomes an answer."""
     try:
@@ -266,4 +319,13 @@ def _allowed(change: Any) -> Any:
         raise Conflict(str(error)) from error
 
 
-__all__ = ["ApiKeyView", "DepartmentView", "GrantView", "ManagementView", "MembershipView", "TenantView", "UserView"]
+__all__ = [
+    "ApiKeyView",
+    "DepartmentView",
+    "GrantView",
+    "ManagementView",
+    "MembershipView",
+    "TenantView",
+    "UserView",
+    "WebhookView",
+]

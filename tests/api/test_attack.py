@@ -82,6 +82,7 @@ def things(acme: House) -> dict[str, str]:
     }
     return {
         "grants": make("grants", grant)["id"],
+        "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],
         "audit/receipts": str(request),
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
         "audit/exports": call("post", "/api/v1/audit/exports", acme.owner_key, {"format": "jsonl"}).json()["id"],

@@ -21,6 +21,8 @@ TABLE = {
     "documents": ("owner admin policy_manager developer member", "owner admin developer"),
     "memberships": ("owner admin", "owner admin"),
     "users": ("owner admin", "owner admin"),
+    "grants": ("owner admin", "owner admin"),
+    "webhooks": ("owner admin", "owner admin"),
     "audit/events": ("owner admin policy_manager billing_manager auditor developer member", ""),
     "audit/seals": ("owner admin auditor", ""),
     "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),
