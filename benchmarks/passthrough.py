@@ -15,10 +15,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import aiohttp
+import django
 import uvicorn
 
-from gateway.http import House, Reception
-from gateway.providers.http import Address, Answer, Client, request
+django.setup()  # the rooms that the client lies among need it
+
+from gateway.http import House, Reception  # noqa: E402
+from gateway.providers.http import Address, Answer, Client, request  # noqa: E402
 
 Message = MutableMapping[str, Any]
 HEADERS = {"content-type": "application/json", "authorization": "Bearer none"}

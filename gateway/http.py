@@ -24,6 +24,8 @@ from urllib.parse import unquote
 
 import httptools
 
+from tenants.ids import uuid7
+
 if TYPE_CHECKING:  # what stands behind the door does not concern a connection
     from .door import Door, Headers
 
@@ -357,7 +359,11 @@ class Reception(asyncio.Protocol):
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"invalid_request"}}'
         body %= message.encode()
-        head = _STATUS[status] + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+        head = b"%bcontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n" % (
+            _STATUS[status],
+            str(uuid7()).encode(),
+            len(body),
+        )
         self._transport.write(head + _CLOSE + b"\r\n" + body)
         self._request = None
         self._linger()

@@ -12,7 +12,7 @@ from billing.services import Leases
 from policies.services import engine
 from tenants.data import Caller
 from tenants.errors import DirectoryUnavailable, UnknownCredential
-from tenants.isolation.pool import Pool, make_pool
+from tenants.isolation.pool import Pool, make_pool, within
 from tenants.snapshot import Snapshot, Snapshots
 
 from .errors import InvalidKey, Unavailable
@@ -21,6 +21,8 @@ from .limits import Limits
 from .memory import Memory
 from .pipeline import Pipeline
 from .providers import close_all
+
+READY_SECONDS = 2.0  #: for which the database may think about whether it is there
 
 
 @dataclass(slots=True)
@@ -87,8 +89,11 @@ class Runtime:
     async def problem(self) -> str:
         """Why this worker cannot answer calls at the moment; '' when it can."""
         try:
-            async with self.snapshot_pool.connection() as connection:
-                await connection.execute("select 1")
+            await within(READY_SECONDS, self._ask())
         except (psycopg.Error, PoolTimeout, OSError):
             return "the database does not answer"
         return ""
+
+    async def _ask(self) -> None:
+        async with self.snapshot_pool.connection() as connection:
+            await connection.execute("select 1")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from gateway.data import Tokens
 from gateway.providers.facts import model_facts, model_prices, price_table
@@ -93,6 +94,7 @@ OFFLINE = """
 import socket, sys
 def refuse(*args, **more): raise AssertionError("the network was asked")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+import django; django.setup()
 from gateway.providers.tokens import count_text
 from gateway.providers.facts import model_facts
 assert count_text("hello there") == 2
@@ -103,7 +105,7 @@ assert "litellm" not in sys.modules
 
 def test_counting_and_prices_need_neither_network_nor_litellm() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE], env={"PATH": ""}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", OFFLINE], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
