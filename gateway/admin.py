@@ -172,12 +172,14 @@ class DeploymentForm(ScopedForm):
             "timeout_s",
             "first_token_timeout_s",
             "max_output_tokens",
+            "max_input_tokens",
         )
         labels: ClassVar = {
             "max_concurrency": "Calls at once",
             "timeout_s": "Time limit in seconds",
             "first_token_timeout_s": "Seconds to the first token",
             "max_output_tokens": "Most output tokens",
+            "max_input_tokens": "Most input tokens",
         }
 
 

@@ -85,6 +85,7 @@ def _target(row: DictRow) -> Target:
         timeout_s=row["timeout_s"],
         first_token_timeout_s=row["first_token_timeout_s"] or row["timeout_s"],
         max_output_tokens=row["max_output_tokens"],
+        max_input_tokens=row["max_input_tokens"],
         weight=row["weight"],
         priority=row["priority"],
     )

@@ -65,6 +65,7 @@ class Target:
     timeout_s: float  #: total
     first_token_timeout_s: float
     max_output_tokens: int | None
+    max_input_tokens: int | None = None
     weight: int = 1
     priority: int = 1
     #: pico-dollars a token by kind (`billing.models.Kind`); empty when the deployment has no price

@@ -47,6 +47,7 @@ class Deployment(SharedModel):
     timeout_s = models.FloatField(default=120)
     first_token_timeout_s = models.FloatField(null=True, blank=True)
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    max_input_tokens = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

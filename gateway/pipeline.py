@@ -17,7 +17,7 @@ import orjson
 
 from billing.errors import BudgetExhausted as NoBudget
 from billing.errors import LedgerUnavailable
-from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, is_priced, usd
+from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, usd
 from policies.errors import RulesError
 from policies.services import (
     Blocked,
@@ -39,12 +39,13 @@ from policies.services import (
     rules_for,
 )
 from retrieval.errors import RetrievalError, SearchUnavailable
-from retrieval.services import NumberedPassage, Passage, cite, numbered, recall
+from retrieval.services import NumberedPassage, Passage, cite, classification_of, numbered, recall
 from tenants.data import Caller
 from tenants.isolation.pool import Pool
 from tenants.snapshot import Snapshot, Snapshots
 
 from . import prompts
+from .candidates import Choice, choose, fit, keep_private
 from .catalogue import PART as CATALOGUE
 from .catalogue import Catalogue, ModelView
 from .data import Call, RetrievalRequest, Target, Tokens
@@ -105,6 +106,7 @@ class Prepared:
     sources: Sequence[NumberedPassage]
     reservation: Reservation
     intent: Intent
+    route: dict[str, Any]  #: why these deployments, for the audit trail
     ceiling: int  #: output tokens that are paid for
     estimated: int  #: tokens that the limits were charged with
     headers: Headers
@@ -118,6 +120,13 @@ class Seen:
     policy: str = ""
     entities: dict[str, int] = field(default_factory=dict)
     decisions: Sequence[Decision] = ()
+    choice: Choice | None = None
+    model: ModelView | None = None
+
+    def told(self) -> dict[str, Any]:
+        """What the audit trail keeps of a refusal."""
+        route = self.choice.row(self.model) if self.choice is not None and self.model is not None else {}
+        return {**_decided(self.decisions), **route}
 
 
 class Attempts:
@@ -219,7 +228,7 @@ class Pipeline:
                         policy=seen.policy,
                         entities=seen.entities,
                         address=call.client_ip,
-                        detail={"message": str(error), **_decided(seen.decisions)},
+                        detail={"message": str(error), **seen.told()},
                     )
                 )
             raise
@@ -233,11 +242,16 @@ class Pipeline:
         model = _model(call, caller, rules, snapshot)
         if call.previous is not None:
             call = await self._continued(call, caller)
-        targets = self.router.order(_candidates(call, model, rules, snapshot), model.strategy, _prices(snapshot).of)
+        prices, asked = _prices(snapshot).of, _estimated_input(call)
+        choice, seen.model = Choice(list(model.targets)), model
+        seen.choice = choice
+        choose(choice, call, model, rules, prices)
+        fit(choice, asked)
+        targets = choice.targets
 
         each = _tokens_each(call, rules, targets)
         wanted = each * (call.body.get("n") or 1)
-        estimated = _estimated_input(call) + wanted
+        estimated = asked + wanted
         verdict = await self._limits.admit(caller, estimated)
         if not verdict.allowed:
             raise RateLimited(
@@ -248,6 +262,9 @@ class Pipeline:
         body = await self._judge(body, rules, call, seen)
         masked = await self._mask(body, rules, _quoted(call))
         seen.entities = masked.counts
+        classification = await self._classification(caller, rules, sources)
+        keep_private(choice, rules, masked.counts, classification, model)
+        targets = self.router.order(choice.targets, model.strategy, prices)
 
         size = _input_bound(masked.body)
         reservation, ceiling = await self._reserve(caller, snapshot, model, targets, size, wanted)
@@ -282,6 +299,7 @@ class Pipeline:
             sources=sources,
             reservation=reservation,
             intent=intent,
+            route=choice.row(model),
             ceiling=ceiling,
             estimated=estimated,
             headers=[
@@ -331,6 +349,16 @@ class Pipeline:
         if any(target.provider.kind == "extractive" for target in targets):
             body[PASSAGES] = [{"number": s.number, "title": s.title, "text": s.text} for s in sources]
         return body, sources
+
+    async def _classification(self, caller: Caller, rules: Rules, sources: Sequence[NumberedPassage]) -> int | None:
+        """The highest classification of what is quoted, where the policy asks for it."""
+        if not sources or rules.private is None or rules.private.classification is None:
+            return None
+        try:
+            documents = list({source.document_id for source in sources})
+            return await classification_of(self._search, caller.scope(), documents)
+        except SearchUnavailable as error:
+            raise Unavailable(str(error)) from error
 
     async def _judge(self, body: dict[str, Any], rules: Rules, call: Call, seen: Seen) -> dict[str, Any]:
         """What the policy's guardrails leave of a request. Raises PolicyViolation when one of them refuses it."""
@@ -447,7 +475,7 @@ class Pipeline:
                 attempts=attempts.rows,
                 reason=reason,
                 latency_ms=(time.perf_counter() - p.began) * 1000,
-                detail=detail,
+                detail={**p.route, **(detail or {})} if p.route else detail,
             )
         )
 
@@ -643,7 +671,7 @@ def _rules(caller: Caller, snapshot: Snapshot) -> Rules:
 
 def _purpose(call: Call) -> str:
     """What the call is for, as its client says in the body's metadata; '' when it does not."""
-    metadata = call.body.get("metadata")
+    metadata = call.body.get("metadata") or call.asked.get("metadata")
     purpose = metadata.get("purpose") if isinstance(metadata, dict) else None
     return purpose if isinstance(purpose, str) else ""
 
@@ -668,30 +696,6 @@ def _model(call: Call, caller: Caller, rules: Rules, snapshot: Snapshot) -> Mode
     if not rules.allows_model(call.model):
         raise ModelNotAllowed(f"The policy {rules.name!r} does not allow the model {call.model!r}.", param="model")
     return model
-
-
-def _candidates(call: Call, model: ModelView, rules: Rules, snapshot: Snapshot) -> list[Target]:
-    """Policy and route: every deployment that may answer, decided before the first attempt."""
-    able = [target for target in model.targets if call.kind in target.capabilities or not target.capabilities]
-    if not able:
-        raise InvalidRequest(f"The model {model.name!r} cannot answer calls of this kind.", param="model")
-    inside = [target for target in able if _resides(target, rules.residency)]
-    if not inside:
-        raise PolicyViolation(f"No deployment of {model.name!r} lies where the policy {rules.name!r} allows.")
-    prices = _prices(snapshot)
-    priced = [t for t in inside if is_priced(t.provider.kind, t.provider.self_hosted, prices.of(t.id), call.kind)]
-    if not priced:
-        raise Unavailable(
-            f"The model {model.name!r} has no price yet, so its calls cannot be charged: ask an administrator for one.",
-            retry_after=60,
-        )
-    return priced
-
-
-def _resides(target: Target, residency: frozenset[str] | None) -> bool:
-    if residency is None:
-        return True
-    return target.provider.region in residency or (target.provider.self_hosted and "self" in residency)
 
 
 def _quoted(call: Call) -> dict[int | str, Source] | None:

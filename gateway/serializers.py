@@ -79,6 +79,7 @@ class DeploymentSerializer(Strict, serializers.ModelSerializer[Deployment]):
             "timeout_s",
             "first_token_timeout_s",
             "max_output_tokens",
+            "max_input_tokens",
             "created_at",
         )
         read_only_fields = ("id", "created_at")

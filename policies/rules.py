@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
+
+from tenants.isolation.scope import CLEARANCES
 
 from . import guardrails
 from .conditions import Condition, Context
@@ -31,6 +33,25 @@ DEFAULT_MAX_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class Private:
+    """What may be sent to self-hosted deployments alone: `entities` of these types (None: of any), or passages of
+    documents of this `classification` (an index into CLEARANCES) and above (None: of none).
+    """
+
+    entities: frozenset[str] | None = frozenset()
+    classification: int | None = None
+
+    def reason(self, found: Mapping[str, int], classification: int | None) -> str:
+        """Why a call with these must stay; '' when it may leave."""
+        named = sorted(found if self.entities is None else self.entities & found.keys())
+        if named:
+            return f"it holds {', '.join(named)}"
+        if self.classification is None or classification is None or classification < self.classification:
+            return ""
+        return f"it quotes a document that is {CLEARANCES[classification]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """What is in force for one caller.
 
@@ -46,6 +67,7 @@ class Rules:
     default_max_tokens: int = DEFAULT_MAX_TOKENS
     residency: frozenset[str] | None = None
     logging: str = "metadata"
+    private: Private | None = None
     guardrails: Guardrails = field(default_factory=Guardrails)
     refusal: str = ""
     conditions: tuple[Condition, ...] = field(default=(), compare=False)
@@ -141,7 +163,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
     for document in tightening:
         for section, value in document.items():
             merged[section] = _merged(section, merged.get(section), value, locked=True)
-    models = _object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens"})
+    models = _object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens", "private"})
     residency = merged.get("residency")
     return Rules(
         label=label,
@@ -151,6 +173,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
         models_denied=frozenset(_strings(models.get("deny", []), "models.deny")),
         default_max_tokens=_positive(models.get("default_max_tokens", DEFAULT_MAX_TOKENS), "models.default_max_tokens"),
         residency=None if residency is None else frozenset(_strings(residency, "residency")),
+        private=_private(models["private"]) if models.get("private") else None,
         guardrails=guardrails.parse(merged.get("guardrails", {})),
         logging=_one_of(merged.get("logging", "metadata"), LOGGING_MODES, "logging"),
         conditions=tuple(conditions),
@@ -241,7 +264,29 @@ def _tighter_models(wide: dict[str, Any], narrow: dict[str, Any]) -> dict[str, A
     most = [document["default_max_tokens"] for document in (wide, narrow) if "default_max_tokens" in document]
     if most:
         merged["default_max_tokens"] = min(most)
+    if wide.get("private"):
+        merged["private"] = _more_private(wide["private"], narrow.get("private") or {})
     return merged
+
+
+def _more_private(wide: dict[str, Any], narrow: dict[str, Any]) -> dict[str, Any]:
+    """All that either of two documents keeps in the house."""
+    lists = [document.get("entities", []) for document in (wide, narrow)]
+    levels = [document["classification"] for document in (wide, narrow) if document.get("classification")]
+    merged: dict[str, Any] = {"entities": "any" if "any" in lists else [*lists[0], *lists[1]]}
+    if levels:
+        merged["classification"] = min(levels, key=lambda level: CLEARANCES.index(level) if level in CLEARANCES else 0)
+    return merged
+
+
+def _private(value: Any) -> Private:
+    document = _object(value, "models.private", {"entities", "classification"})
+    entities = document.get("entities", [])
+    level = document.get("classification")
+    if level is not None and level not in CLEARANCES:
+        raise RulesError(f"models.private.classification must be one of {', '.join(CLEARANCES)}.")
+    named = None if entities == "any" else frozenset(_strings(entities, "models.private.entities"))
+    return Private(named, None if level is None else CLEARANCES.index(level))
 
 
 def _object(value: Any, place: str, known: set[str]) -> dict[str, Any]:

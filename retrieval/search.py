@@ -54,6 +54,7 @@ SHARE, LEAST_SHARE, FERTILITY_FROM, FERTILITY_FALL = 0.55, 0.10, 1.5, 0.5
 _SQL = Path(__file__).parent / "sql"
 _PLAN = (_SQL / "search_plan.sql").read_text()
 _COUNT = (_SQL / "count_visible.sql").read_text()
+_HIGHEST = (_SQL / "classification.sql").read_text()
 _SEARCH = (_SQL / "hybrid_search.sql").read_text()
 _CANDIDATES = (_SQL / "search_candidates.sql").read_text()
 _MATCHING = (_SQL / "matching_documents.sql").read_text()
@@ -139,6 +140,19 @@ def recall_now(
             return _run_now(search)
     except OperationalError as error:
         raise SearchUnavailable from error
+
+
+async def classification_of(source: Pool, wanted: Scope, documents: Sequence[UUID]) -> int | None:
+    """The highest classification among documents, an index into CLEARANCES; None when none is readable. Raises
+    SearchUnavailable.
+    """
+    try:
+        async with scoped(source, wanted) as opened:
+            cursor = await opened.execute(_HIGHEST.encode(), {"documents": list(documents)})
+            row = await cursor.fetchone()
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
+        raise SearchUnavailable from error
+    return None if row is None else row["highest"]
 
 
 async def ready() -> None:

@@ -21,7 +21,7 @@ from .documents import (
     submit_many,
 )
 from .reranking import rank
-from .search import MIN_SCORE, ready, recall, recall_now
+from .search import MIN_SCORE, classification_of, ready, recall, recall_now
 
 __all__ = [
     "KEEP",
@@ -35,6 +35,7 @@ __all__ = [
     "change_collection",
     "change_document",
     "cite",
+    "classification_of",
     "create_collection",
     "delete_collection",
     "delete_document",

@@ -134,6 +134,7 @@ def _vendor(vendor: Vendor, value: str) -> None:
             secret=secret,
             self_hosted=vendor.self_hosted,
             most=facts.max_output_tokens if facts else None,
+            reads=facts.max_input_tokens if facts else None,
         )
         prices = model_prices(name)
         if deployment is not None and prices and not vendor.self_hosted:
@@ -156,6 +157,7 @@ def _model(
     secret: str = "",
     self_hosted: bool = False,
     most: int | None = None,
+    reads: int | None = None,
 ) -> Deployment | None:
     """A platform-wide provider, deployment and model of this name; None when the model is there already."""
     account = Provider.objects.filter(name=provider, tenant_id=PLATFORM).first()
@@ -174,7 +176,12 @@ def _model(
     if Model.objects.filter(name=name, tenant_id=PLATFORM).exists():
         return None
     deployment = Deployment.objects.create(
-        provider=account, name=name, upstream_model=upstream, capabilities=capabilities, max_output_tokens=most
+        provider=account,
+        name=name,
+        upstream_model=upstream,
+        capabilities=capabilities,
+        max_output_tokens=most,
+        max_input_tokens=reads,
     )
     Route.objects.create(model=Model.objects.create(name=name), deployment=deployment)
     return deployment

@@ -2,7 +2,7 @@
 select m.id as model_id, m.name as model_name, m.strategy, m.tenant_id = wall.tenant() as own, m.created_at,
        r.weight, r.priority,
        d.id as deployment_id, d.name as deployment_name, d.upstream_model, d.capabilities, d.max_concurrency,
-       d.timeout_s, d.first_token_timeout_s, d.max_output_tokens,
+       d.timeout_s, d.first_token_timeout_s, d.max_output_tokens, d.max_input_tokens,
        p.id as provider_id, p.name as provider_name, p.kind, p.base_url, p.vendor, p.region, p.self_hosted,
        p.credential, p.tenant_id as provider_tenant
 from gateway_model m
