@@ -118,8 +118,8 @@ def test_errors_when_none_is_left():
 # -- what must stay in the house --------------------------------------------------------------------------------------
 
 
-def private(choice: Choice, entities: dict[str, int], classification: int | None = None, **policy: Any) -> Choice:
-    keep_private(choice, rules(private=policy), entities, classification, model())
+def private(choice: Choice, found: dict[str, int], quoted: int | None = None, **policy: Any) -> Choice:
+    keep_private(choice, rules(private=policy), found, quoted, model())
     return choice
 
 
