@@ -19,7 +19,7 @@ from .sets import ENGLISH, IGNORED, SETS, TYPES, Document
 WORDS = 2_048
 ROUND = 120_000
 """Words that are drawn and shuffled together."""
-GENERATED = 0.40
+GENERATED = 0.36
 
 
 @dataclass(slots=True)

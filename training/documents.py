@@ -700,7 +700,7 @@ class Writer:
         if kind < 0.40:
             return self._filled(_lines(rng.choice(FORMS)))
         count = rng.choice([1, 1, 2, 3, 4])
-        pool = [NEGATIVES if rng.random() < (0.75 if kind > 0.84 else 0.25) else SENTENCES for _ in range(count)]
+        pool = [NEGATIVES if rng.random() < (0.8 if kind > 0.80 else 0.4) else SENTENCES for _ in range(count)]
         parts = [rng.choice(each) for each in pool]
         glue = rng.choice([" ", " ", "\n", "\n\n", "\n- "])
         return self._filled(glue.join(parts))

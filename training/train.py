@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--minutes", type=float, default=55)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--start", type=Path, default=None, help="A checkpoint to go on from.")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -68,6 +69,8 @@ def main() -> None:
     print(f"{len(documents)} documents, {len(known)} known words", flush=True)
 
     network = Network(word_table(folder))
+    if options.start:
+        network.load_state_dict(torch.load(options.start))
     mean = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=False
     )

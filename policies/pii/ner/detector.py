@@ -107,6 +107,10 @@ def _worth(waiting: Iterator[tuple[bytes, str, list[Word]]]) -> Iterator[tuple[b
             return
 
 
+_BETWEEN: Final = {"PERSON": (" ", "-", ""), "STREET_ADDRESS": (" ", ", ", ",", "\n", ",\n", "")}
+"""What may part two halves of one name."""
+
+
 def _joined(text: str, entities: Iterator[Entity]) -> Iterator[Entity]:
     """Whole words, and names of persons that only a space or a hyphen parts as one: a half name is none."""
     last: Entity | None = None
@@ -117,7 +121,7 @@ def _joined(text: str, entities: Iterator[Entity]) -> Iterator[Entity]:
             last = entity
             continue
         between = text[last.end : entity.start]
-        if entity.start < last.end or (last.type == entity.type == "PERSON" and between in (" ", "-", "")):
+        if entity.start < last.end or (last.type == entity.type and between in _BETWEEN.get(last.type, ())):
             last = Entity(last.type, last.start, max(last.end, entity.end), max(last.score, entity.score))
         else:
             yield last
