@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 HASH_MEMBER = b',"hash":"'
+# Numbers are carried over as text: a cost with twenty digits is hashed with all of them.
+_DECODER = json.JSONDecoder(parse_int=orjson.Fragment, parse_float=orjson.Fragment)
 
 
 def canonical(value: Any) -> bytes:
@@ -22,8 +24,7 @@ def canonical(value: Any) -> bytes:
 
 def record_bytes(stored: str, position: int) -> bytes:
     """A record as `audit.record_1` gives it, in its place in the tenant's history, as bytes."""
-    # Numbers are carried over as text: a cost with twenty digits is hashed with all of them.
-    record = json.loads(stored, parse_int=orjson.Fragment, parse_float=orjson.Fragment)
+    record = _DECODER.decode(stored)
     record["position"] = position
     return canonical(record)
 

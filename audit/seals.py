@@ -175,8 +175,8 @@ def _seal(tenant: UUID, instant: Instant, last: Seal | None, batch: list[Found])
 
 
 def _store(first: int, leaves: list[tuple[UUID, bytes]], nodes: list[Node]) -> None:
-    events, hashes = [event for event, _ in leaves], [leaf for _, leaf in leaves]
-    _run(_LEAVES, {"first": first, "events": events, "hashes": hashes})
+    packed = b"".join(event.bytes + leaf for event, leaf in leaves)
+    _run(_LEAVES, {"first": first, "count": len(leaves), "packed": packed})
     if nodes:
         heights, indexes, roots = (list(column) for column in zip(*nodes, strict=True))
         _run(_NODES, {"heights": heights, "indexes": indexes, "hashes": roots})
