@@ -1,31 +1,38 @@
-"""The console's pages about what happened: the calls, and the whole trail. They are read, never written."""
+"""The console's pages about what happened: the calls, the whole trail, and what proves it."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import Lag
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.paginator import InfinitePaginator
 
 from tenants.console import cells
 from tenants.console.filters import ChoiceFilter, DatesFilter, TextFilter
 from tenants.console.member import Member, visible_keys
-from tenants.console.pages import ReadOnlyAdmin
+from tenants.console.pages import ReadOnlyAdmin, ScopedForm, TenantAdmin
 from tenants.console.periods import start_of
 from tenants.models import Department
 from tenants.roles import Role
 
-from . import services
-from .models import Event
+from . import exports, services, tasks, verify
+from .evidence import Wanted
+from .models import Event, Export, ExportFormat, ExportState, Seal
 from .services import AREAS, first_id
 
 #: How actions read, where their own words would read badly.
@@ -321,6 +328,253 @@ class EventPage(ReadOnlyAdmin):
             }
             for one in found
         ]
+
+
+@admin.register(Seal)
+class SealPage(ReadOnlyAdmin):
+    """Seals as a chain. For those who may see the whole trail."""
+
+    rights = "events"
+    heading = "Evidence"
+    lead = (
+        "Each seal signs all records up to it and holds the hash of the one before: what is changed or cut off shows."
+    )
+    empty = ("Nothing is sealed yet", "The first seal is made within a minute of the first event.")
+    list_display = ("place", "at", "covers", "added", "head", "signers")
+    list_display_links = ("place",)
+    search_fields = ("number",)
+    search_help_text = "A seal's number"
+    ordering = ("-number",)
+    sortable_by = ()
+    paginator = InfinitePaginator
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "all")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "all")
+
+    def get_urls(self) -> list[URLPattern]:
+        checked = self.admin_site.admin_view(require_POST(self.verify_view))
+        return [path("<uuid:seal>/verify/", checked, name="audit_seal_verify"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Seal]:
+        before = Window(Lag("size", default=0), order_by=F("number").asc())
+        found: QuerySet[Seal] = super().get_queryset(request).annotate(before=before)
+        return found
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Seal], search_term: str
+    ) -> tuple[QuerySet[Seal], bool]:
+        word = search_term.strip()
+        return (queryset.filter(number=int(word)) if word.isdecimal() and len(word) < 19 else queryset), False
+
+    @admin.display(description="seal")
+    def place(self, seal: Seal) -> str:
+        return f"No. {seal.number:,}"
+
+    @admin.display(description="time")
+    def at(self, seal: Seal) -> SafeString:
+        return cells.moment(seal.time)
+
+    @admin.display(description="records")
+    def covers(self, seal: Seal) -> SafeString:
+        return cells.count(seal.size)
+
+    @admin.display(description="new")
+    def added(self, seal: Seal) -> SafeString:
+        return cells.count(seal.size - seal.before)  # type: ignore[attr-defined]  # annotated
+
+    @admin.display(description="root")
+    def head(self, seal: Seal) -> SafeString:
+        return cells.short_id(bytes(seal.root).hex())
+
+    @admin.display(description="signed by")
+    def signers(self, seal: Seal) -> SafeString:
+        return cells.lines(cells.short_id(given["key"]) for given in json.loads(seal.line)["signatures"])
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One seal, opened: what it says, to be kept elsewhere, and whether it still holds."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        seal = self.get_object(request, unquote(object_id))
+        if seal is None:
+            raise Http404("There is no seal with this id here.")
+        return self.facts_page(
+            request,
+            seal,
+            f"Seal No. {seal.number:,}",
+            [
+                ("Time", self.at(seal)),
+                ("Records from the first on", self.covers(seal)),
+                ("New in this seal", cells.count(seal.size - self.before(seal))),
+                ("Signed by", self.signers(seal)),
+                ("The seal itself", cells.document(json.loads(seal.line))),
+            ],
+            links=[("Save this seal", f"/api/v1/audit/seals/{seal.number}", "")],
+            posts=[("Verify its records", reverse("admin:audit_seal_verify", args=[seal.pk]))],
+        )
+
+    def before(self, seal: Seal) -> int:
+        """How many records the seal before covers."""
+        return Seal.objects.filter(number=seal.number - 1).values_list("size", flat=True).first() or 0
+
+    def verify_view(self, request: HttpRequest, seal: UUID) -> HttpResponse:
+        """Verifies one seal with the records that it added, and says what was found."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = Seal.objects.filter(pk=seal).first()
+        if found is None:
+            raise Http404("There is no seal with this id here.")
+        report = verify.verify_seal(found.tenant_id, found.number)
+        services.record("event.read", object_type="seal", object_id=str(found.pk), detail={"faults": report.faults})
+        for sentence in report.faults:
+            messages.error(request, f"False: {sentence}")
+        if not report.faults:
+            messages.success(request, f"True: {' '.join(report.facts)}")
+        return HttpResponseRedirect(reverse("admin:audit_seal_change", args=[found.pk]))
+
+
+class ExportForm(ScopedForm):
+    """What is to be exported; without times and request, the whole trail."""
+
+    class Meta:
+        model = Export
+        fields = ("format", "since", "until", "request_id")
+        labels = {"since": "From", "until": "Up to", "request_id": "Request id"}
+        help_texts = {
+            "format": "An evidence pack holds proofs and a verifier; it needs neither us nor a network to be verified.",
+            "since": "UTC; without it, from the first record on.",
+            "until": "UTC, not included; without it, to this moment.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["format"].choices = FORMATS  # type: ignore[attr-defined]
+        for name in ("since", "until", "request_id"):
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any] | None:
+        found = super().clean()
+        since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
+        if since and until and since >= until:
+            self.add_error("until", "Must be later than the beginning.")
+        return found
+
+
+FORMATS = [
+    (ExportFormat.PACK, "Evidence pack (zip)"),
+    (ExportFormat.JSONL, "JSON Lines"),
+    (ExportFormat.CSV, "CSV"),
+    (ExportFormat.CEF, "CEF (syslog)"),
+]
+STATES = {
+    ExportState.SUCCEEDED: ("ready", "good"),
+    ExportState.FAILED: ("failed", "bad"),
+    ExportState.EXPIRED: ("expired", "plain"),
+}
+
+
+@admin.register(Export)
+class ExportPage(TenantAdmin):
+    """Exports of the trail: asked for here, made by a worker, fetched here."""
+
+    rights = "exports"
+    heading = "Exports"
+    lead = (
+        "Packs and lists of the audit trail. Everything that happened is sealed first; files are kept for seven days."
+    )
+    empty = ("Nothing was exported yet", "Export an evidence pack: an auditor verifies it without us.")
+    add_text = "Export"
+    form = ExportForm
+    list_display = ("asked", "kind", "extent", "standing", "count", "weight", "made_by", "fetch")
+    list_display_links = ("asked",)
+    sortable_by = ()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "change")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "change")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Export, form: Any, change: bool) -> None:
+        """Asks for the export; a worker makes it when this transaction is there."""
+        member = self.member(request)
+        made = exports.ask(Wanted(obj.since, obj.until, obj.request_id), obj.format, str(request.user))
+        obj.pk = made.pk
+        transaction.on_commit(partial(tasks.dispatch, member.tenant.pk, made.pk))
+
+    def response_add(self, request: HttpRequest, obj: Export, post_url_continue: str | None = None) -> HttpResponse:
+        messages.success(request, "The export is being made. It appears below when it is ready.")
+        return HttpResponseRedirect(reverse("admin:audit_export_changelist"))
+
+    @admin.display(description="asked for")
+    def asked(self, export: Export) -> SafeString:
+        return cells.moment(export.created_at)
+
+    @admin.display(description="format")
+    def kind(self, export: Export) -> str:
+        return "evidence pack" if export.format == ExportFormat.PACK else export.format.upper()
+
+    @admin.display(description="records of")
+    def extent(self, export: Export) -> SafeString:
+        if export.request_id:
+            return cells.short_id(export.request_id)
+        times = [f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in (export.since, export.until)]
+        return cells.words(" – ".join(times) if any(times) else "everything")
+
+    @admin.display(description="state")
+    def standing(self, export: Export) -> SafeString:
+        text, tone = STATES.get(ExportState(export.state), (export.state, "warn"))
+        return cells.label(text, tone)
+
+    @admin.display(description="records")
+    def count(self, export: Export) -> SafeString:
+        return cells.count(export.records) if self.is_ready(export) else cells.NOTHING
+
+    @admin.display(description="size")
+    def weight(self, export: Export) -> SafeString:
+        return cells.size(export.size) if self.is_ready(export) else cells.NOTHING
+
+    @admin.display(description="file")
+    def fetch(self, export: Export) -> SafeString:
+        return cells.link(download_of(export), "Download") if self.is_ready(export) else cells.NOTHING
+
+    def is_ready(self, export: Export) -> bool:
+        return export.state == ExportState.SUCCEEDED and export.expires_at > timezone.now()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        export = self.get_object(request, unquote(object_id))
+        if export is None:
+            raise Http404("There is no export with this id here.")
+        facts = [
+            ("State", self.standing(export)),
+            ("Reason", export.error),
+            ("Format", self.kind(export)),
+            ("Records of", self.extent(export)),
+            ("Records", self.count(export)),
+            ("Size", self.weight(export)),
+            ("SHA-256", export.digest),
+            ("Asked for by", export.made_by),
+            ("Asked for", self.asked(export)),
+            ("Kept until", cells.moment(export.expires_at)),
+        ]
+        links = [("Download", download_of(export), "")] if self.is_ready(export) else []
+        return self.facts_page(request, export, f"Export: {self.kind(export)}", facts, links=links)
+
+
+def download_of(export: Export) -> str:
+    """Where an export's file is fetched: the management API, which records it."""
+    return f"/api/v1/audit/exports/{export.pk}/download"
 
 
 def after(gap: timedelta) -> str:

@@ -15,7 +15,7 @@ from django.db import connection
 
 from tenants.isolation.scope import scope
 
-from . import evidence, keyring, seals
+from . import evidence, history, keyring, seals
 from .merkle import Frontier, leaf_hash
 from .models import Leaf, Seal
 from .records import record_bytes
@@ -36,6 +36,34 @@ def verify(tenant: UUID, kept: dict[str, Any] | None = None) -> Report:
                 _check_strays(last, report)
     except Enough:
         pass
+    return report
+
+
+def verify_seal(tenant: UUID, number: int) -> Report:
+    """Verifies one seal of the open tenant: its signatures, its link to the one before, the records that it added, and
+    that the tree as it is stored has the root that was signed.
+    """
+    report = Report()
+    found = {seal.number: seal for seal in Seal.objects.filter(number__in=(number - 1, number))}
+    seal, before = found[number], found.get(number - 1)
+    start = before.size if before else 0
+    try:
+        keys = Keys([json.loads(line) for line in keyring.published()], report)
+        check_seals([seal.line.encode()], str(tenant), keys, report, whole=False)
+        if json.loads(seal.line)["previous"] != (seals.seal_hash(before.line) if before else ""):
+            report.fault(f"seal {number}: it does not hold the hash of the seal before it.")
+        rows = evidence.stored_records(start, seal.size)
+        if len(rows) != seal.size - start:
+            report.fault(f"record {_missing(start, rows)}: its place in the history was removed.")
+        for position, event, leaf, stored in rows:
+            _check_record(position, event, bytes(leaf), stored, report)
+        if not report.faults and history.root_of(0, seal.size).hex() != json.loads(seal.line)["root"]:
+            report.fault(f"the records up to {seal.size - 1} do not have the root that seal {number} signed.")
+    except Enough:
+        pass
+    except LookupError as error:
+        report.faults.append(str(error))
+    report.facts.append(f"{seal.size - start:,} records, the link to the seal before, the signature and the root hold.")
     return report
 
 

@@ -43,6 +43,8 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "Calls & evidence": (
         Item("Calls", "swap_horiz", "audit.event", "area=calls"),
         Item("Audit trail", "history", "audit.event"),
+        Item("Evidence", "verified", "audit.seal"),
+        Item("Exports", "download", "audit.export"),
     ),
     "Policies": (Item("Policies", "policy", "policies.policy"),),
     "Models & routes": (

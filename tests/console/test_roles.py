@@ -15,6 +15,8 @@ ROLES = ("owner", "admin", "policy_manager", "billing_manager", "auditor", "alic
 #: page -> the roles whose navigation shows it; all others are refused
 SEEN = {
     "audit_event": ROLES,
+    "audit_seal": ("owner", "admin", "auditor"),
+    "audit_export": ("owner", "auditor"),
     "policies_policy": ("owner", "admin", "policy_manager", "auditor", "alice"),
     "gateway_model": ROLES,
     "gateway_deployment": ("owner", "admin", "policy_manager", "billing_manager", "auditor", "alice"),
@@ -43,6 +45,8 @@ ADDED = {
     "billing_price": ("owner", "admin", "billing_manager"),
     "tenants_tenant": (),
     "audit_event": (),
+    "audit_seal": (),
+    "audit_export": ("owner", "auditor"),
     "billing_usage": (),
     "policies_policy": (),
 }
