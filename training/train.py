@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/pii/dev"))
     parser.add_argument("--out", type=Path, default=Path("/tmp/customhouse-ner"))
     parser.add_argument("--weights", type=Path, default=None)
-    parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--minutes", type=float, default=54)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--start", type=Path, default=None, help="A checkpoint to go on from.")
     parser.add_argument("--seed", type=int, default=7)

@@ -12,6 +12,7 @@ from policies.pii.data import Direction, PiiRules, Source
 from policies.pii.engine import Detector, Engine
 from policies.pii.errors import TextTooLarge
 from policies.pii.masking import Replacement, replaced
+from policies.pii.ner.detector import names
 from policies.pii.restore import restore_text, restore_value
 from policies.pii.vault import Vault
 from policies.pii.walk import Masked, mask_request, mask_request_async, redact
@@ -36,12 +37,16 @@ class Pii:
         self,
         secret: bytes | str | None = None,
         *,
-        detectors: Sequence[Detector] = (),
+        detectors: Sequence[Detector] | None = None,
         executor: Executor | None = None,
         hash_key: bytes | None = None,
     ) -> None:
-        """`secret` keys the cache of findings; a random one does, as the cache lives no longer than the process."""
-        self.engine = Engine(detectors)
+        """`secret` keys the cache of findings; a random one does, as the cache lives no longer than the process.
+
+        Beside the patterns runs the model of names that ships with the product, unless `detectors` says otherwise.
+        Raises DetectorFailed when it cannot be loaded.
+        """
+        self.engine = Engine((names(),) if detectors is None else detectors)
         self.cache = Findings(secret=secret.encode() if isinstance(secret, str) else secret)
         self._executor = executor or ThreadPoolExecutor(4, thread_name_prefix="pii")
         self._hash_key = hash_key

@@ -19,7 +19,7 @@ from policies.pii.errors import DetectorFailed
 from policies.pii.ner.words import Lexicon, Word
 
 PATH: Final = Path(__file__).parent / "names.onnx"
-SHA256: Final = ""
+SHA256: Final = "802810ed73bbfc9029dbaebd0179a8b93f763f8785a752b5f4af9a710972bd49"
 TYPES: Final = ("PERSON", "LOCATION", "ORGANIZATION", "STREET_ADDRESS")
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
