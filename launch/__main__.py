@@ -20,6 +20,7 @@ from .supervisor import Kept, end_all, say
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DRAIN_SECONDS = 20
+BACKGROUND = 10  #: how far background work steps back when processors are scarce
 START_SECONDS = 180
 
 _CELERY = {
@@ -108,7 +109,8 @@ class Launcher:
         def spawn() -> subprocess.Popen[bytes]:
             if name == "beat":
                 self._home.mend_schedule()
-            return process.spawn(command, log, environment=environment, directory=CHECKOUT)
+            # Sealing, ingesting and sweeping can wait a moment; a call cannot.
+            return process.spawn(command, log, environment=environment, directory=CHECKOUT, niceness=BACKGROUND)
 
         return Kept(f"Celery's {name}", log, spawn)
 

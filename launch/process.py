@@ -42,8 +42,11 @@ def spawn(
     descriptors: Sequence[int] = (),
     when_orphaned: signal.Signals = signal.SIGTERM,
     stdin: bytes = b"",
+    niceness: int = 0,
 ) -> subprocess.Popen[bytes]:
-    """Starts a child; its output is appended to `log`. `when_orphaned` is what it gets when the launcher dies."""
+    """Starts a child; its output is appended to `log`. `when_orphaned` is what it gets when the launcher dies;
+    `niceness` says how far others go before it when processors are scarce (0 to 19).
+    """
     with log.open("ab") as output:
         child = subprocess.Popen(
             list(arguments),
@@ -55,7 +58,7 @@ def spawn(
             pass_fds=tuple(descriptors),
             start_new_session=True,
             umask=0o077,
-            preexec_fn=_bound_to(os.getpid(), when_orphaned),
+            preexec_fn=_prepared(os.getpid(), when_orphaned, niceness),
             user=identity.uid if identity else None,
             group=identity.gid if identity else None,
             extra_groups=[] if identity else None,
@@ -69,21 +72,20 @@ def spawn(
     return child
 
 
-def _bound_to(parent: int, number: signal.Signals) -> Callable[[], None] | None:
-    """What the child does before it becomes the program: ask the kernel to be told of its parent's death.
+def _prepared(parent: int, number: signal.Signals, niceness: int) -> Callable[[], None]:
+    """What the child does before it becomes the program: step back, and ask the kernel to be told of its parent's death.
 
     It runs after the change of user, which would clear the request.
     """
-    libc = _libc
-    if libc is None:
-        return None
 
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:
-            os._exit(1)  # the parent was gone before we asked
+    def prepare() -> None:
+        os.nice(niceness)
+        if _libc is not None:
+            _libc.prctl(_PR_SET_PDEATHSIG, int(number))
+            if os.getppid() != parent:
+                os._exit(1)  # the parent was gone before we asked
 
-    return ask
+    return prepare
 
 
 def stop(child: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> bool:
