@@ -230,7 +230,9 @@ def test_a_record_of_globex_is_named(pack: bytes, foreign: bytes, globex: Eviden
 
 def test_who_signs_all_of_it_anew_is_found_by_a_kept_seal_or_key(acme: Evidence, pack: bytes, foreign: bytes) -> None:
     forger = Forger(pack, foreign, 5)
-    forged = rebuilt(forger.files, forger.edit(list(forger.records)), own=True)
+    changed = list(forger.records)
+    changed[5] = changed[5].replace(b'"decision":"allow"', b'"decision":"deny"')
+    forged = rebuilt(forger.files, changed, own=True)
     assert faults(forged) == [], "by itself it cannot be told"
     assert faults(forged, acme.line(2))
     first = acme.line(1)["signatures"][0]["key"]

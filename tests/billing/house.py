@@ -17,7 +17,8 @@ from billing.data import BudgetView
 from billing.prices import PICO, decimal
 from tenants.data import Caller
 from tenants.ids import uuid7
-from tenants.isolation import PLATFORM
+from tenants.isolation import PLATFORM, scope
+from tenants.models import Tenant
 
 DOLLAR = PICO
 CENT = PICO // 100
@@ -91,18 +92,10 @@ class House:
 
 def make_house(servers: Servers, name: str) -> House:
     tenant, legal, sales = uuid7(), uuid7(), uuid7()
-    servers.ask(
-        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) "
-        "values (%s, 'platform', 'Platform', now(), false) on conflict do nothing",
-        PLATFORM,
-    )
-    servers.ask(
-        "insert into tenants_tenant (id, slug, name, created_at, four_eyes) values (%s, %s, %s, now(), false)",
-        tenant,
-        f"{name}-{token_hex(4)}",
-        name.title(),
-    )
-    for department, slug in ((legal, "legal"), (sales, "sales")):
+    with scope(PLATFORM):
+        Tenant.objects.get_or_create(pk=PLATFORM, defaults={"slug": "platform", "name": "Platform"})
+        Tenant.objects.create(pk=tenant, slug=f"{name}-{token_hex(4)}", name=name.title())
+    for department, slug in ((legal, "legal"), (sales, "sales")):  # as the owner: the tenant's trail stays empty
         servers.ask(
             "insert into tenants_department (tenant_id, id, slug, name) values (%s, %s, %s, %s)",
             tenant,
