@@ -73,7 +73,7 @@ def spawn(
 
 
 def _prepared(parent: int, number: signal.Signals, niceness: int) -> Callable[[], None]:
-    """What the child does before it becomes the program: step back, and ask the kernel to be told of its parent's death.
+    """What the child does before it becomes the program: steps back, and asks to be told of its parent's death.
 
     It runs after the change of user, which would clear the request.
     """
