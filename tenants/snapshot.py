@@ -131,7 +131,10 @@ class Snapshots:
             while len(self._unknown) > 10_000:
                 self._unknown.popitem(last=False)
             raise UnknownCredential
+        joined = tenant in self._loading
         snapshot = await self._load(tenant)
+        if joined and public_id not in snapshot.callers:  # that reading may have begun before the key was made
+            snapshot = await self._load(tenant)
         self._tenant_of[public_id] = tenant
         return snapshot
 

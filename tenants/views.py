@@ -189,9 +189,12 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
     }
 
     def get_queryset(self) -> QuerySet[ApiKey]:
-        """All keys for those who manage them; else the own department's, or one's own."""
+        """All keys for those who manage them; else the own department's, or one's own.
+
+        To whom no key is shown at all it is refused, and not hidden.
+        """
         keys = super().get_queryset()
-        if self.caller.may("keys.all"):
+        if self.caller.may("keys.all") or not self.caller.may("keys.view"):
             return keys
         own = Q(pk=str(self.caller.key)) | (Q(user_id=self.caller.user) if self.caller.user else Q(pk=None))
         if self.caller.role == Role.DEVELOPER:
