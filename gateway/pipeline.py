@@ -566,10 +566,11 @@ class Stream:
             if not self._p.rules.guardrails.hold_answers():
                 _, self._decisions = await judged_answer(self._p, rewriter.answer())
             spent = self._attempts.answered(self._target, tokens)
-            await self._hand_over(rewriter.stopped_by, tokens)
+            settled = self._hand_over(rewriter.stopped_by, tokens)
             cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
             last = rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
             kept = isinstance(self._form, ResponsesForm) and self._pipeline.remember(self._p, self._form.answer)
+            await settled
             if kept:
                 await kept
             self.last = last
