@@ -563,7 +563,8 @@ class Stream:
                 if sent:
                     yield sent
             tokens = self._tokens()
-            if not self._p.rules.guardrails.hold_answers():
+            guardrails = self._p.rules.guardrails
+            if guardrails.look_at(Direction.RESPONSE) and not guardrails.hold_answers():
                 _, self._decisions = await judged_answer(self._p, rewriter.answer())
             spent = self._attempts.answered(self._target, tokens)
             settled = self._hand_over(rewriter.stopped_by, tokens)
