@@ -167,7 +167,7 @@ def test_the_loop_goes_on_while_a_long_request_is_masked():
         return took, ticks
 
     took, ticks = asyncio.run(run())
-    assert ticks > took * 20
+    assert ticks > took * 3, "masked on the loop, there would be none"
 
 
 def test_several_threads_get_the_same_answers():
