@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pytest
 
-from audit import evidence
+from audit import evidence, keyring
 from audit.exports import VERIFIER, write_pack
 from audit.models import Seal
 from audit.seals import rotate_key, seal
@@ -240,6 +240,17 @@ def test_who_signs_all_of_it_anew_is_found_by_a_kept_seal_or_key(acme: Evidence,
     assert faults(forged, None, NAME) == []
     assert faults(forger.files, None, first) == [], "the first key leads to the later ones"
     assert faults(forger.files, None, NAME)
+
+
+def test_a_history_that_was_written_anew_with_the_right_key_is_found_by_a_kept_seal(
+    acme: Evidence, pack: bytes
+) -> None:
+    tenant, kept = acme.house.tenant, acme.line(2)
+    with scope(tenant):
+        body = {**{name: kept[name] for name in kept if name != "signatures"}, "root": acme.line(1)["root"]}
+        other = json.loads(keyring.sign(body, keyring.signers(tenant, datetime.now(UTC))))
+    [told] = faults(unpacked(pack), other)
+    assert "not the one that was kept" in told
 
 
 def test_an_older_pack_is_found_by_a_newer_seal(servers: Servers, database: None) -> None:
