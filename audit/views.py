@@ -289,4 +289,4 @@ async def in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         while chunk := await sync_to_async(partial(next, chunks, b""))():
             yield chunk
     finally:
-        await sync_to_async(connection.close)()
+        await sync_to_async(lambda: connection.close())()  # looked up there: each thread has its own
