@@ -202,7 +202,8 @@ async def mask_request_async(
 
 def _more_than(limit: int, body: Any, engine: Engine, cache: Findings) -> bool:
     """Whether more than `limit` characters would have to be analysed, or more than INLINE_UNSEEN by a model."""
-    texts = strings(body)
+    asked = {name: value for name, value in body.items() if name != "model"} if isinstance(body, dict) else body
+    texts = strings(asked)  # the model's name is the one string that is not looked at
     if not engine.foresees and sum(map(len, texts)) <= limit:
         return False
     new = unseen = 0

@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.conf import settings
+from django.db import close_old_connections
 
 from billing.data import BudgetView
 from billing.prices import PICO, decimal
@@ -92,6 +93,7 @@ class House:
 
 def make_house(servers: Servers, name: str) -> House:
     tenant, legal, sales = uuid7(), uuid7(), uuid7()
+    close_old_connections()  # a test before may have ended all of the database's
     with scope(PLATFORM):
         Tenant.objects.get_or_create(pk=PLATFORM, defaults={"slug": "platform", "name": "Platform"})
         Tenant.objects.create(pk=tenant, slug=f"{name}-{token_hex(4)}", name=name.title())
