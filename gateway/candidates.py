@@ -59,6 +59,8 @@ def choose(
     choice: Choice, call: Call, model: ModelView, rules: Rules, prices: Callable[[UUID], Mapping[str, int]]
 ) -> None:
     """Policy and route: leaves the deployments that may answer. Raises GatewayError when none may."""
+    if len(choice.targets) == 1 and _may(choice.targets[0], call, rules, prices):
+        return  # nothing to choose: what a call needs decides between deployments, it refuses none
     choice.keep(
         lambda t: call.kind in t.capabilities or not t.capabilities, f"does not answer calls of kind {call.kind}"
     )
@@ -75,6 +77,14 @@ def choose(
     for need in choice.needs:
         able = {target.id for target in choice.targets if need in target.capabilities}
         _prefer(choice, _among(able), f"does not say that it knows {need}")
+
+
+def _may(target: Target, call: Call, rules: Rules, prices: Callable[[UUID], Mapping[str, int]]) -> bool:
+    return (
+        (call.kind in target.capabilities or not target.capabilities)
+        and _resides(target, rules.residency)
+        and is_priced(target.provider.kind, target.provider.self_hosted, prices(target.id), call.kind)
+    )
 
 
 def fit(choice: Choice, tokens: int) -> None:
