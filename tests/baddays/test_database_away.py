@@ -19,11 +19,7 @@ AWAY_SECONDS = 5
 Fault = Callable[[Postgres], AbstractContextManager[None]]
 
 
-#: seen red once on a quiet machine, cause not found yet: told, but not in the way of everything else
-_UNSURE = pytest.param(frozen, marks=pytest.mark.xfail(strict=False, reason="timing of a frozen PostgreSQL"))
-
-
-@pytest.mark.parametrize("fault", [_UNSURE, crashed])
+@pytest.mark.parametrize("fault", [frozen, crashed])
 def test_no_answer_is_delivered_without_its_record(acme: House, fault: Fault):
     unseen = acme.at.new_tenant()["owner_key"]  # no worker has met this tenant yet
     with acme.crowd(max_tokens=60) as got:
@@ -34,6 +30,7 @@ def test_no_answer_is_delivered_without_its_record(acme: House, fault: Fault):
         with fault(acme.at.postgres):
             stranger = acme.ask(key=unseen)  # who it is cannot be known: that is no 401
             time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - away)))
+            returns = time.monotonic()  # while it is let go answers come, and may before the next line is reached
         back = time.monotonic()
         assert eventually(lambda: sum(a.status == 200 and a.began > back for a in got) >= 20, 60), got[-5:]
     answered = [answer for answer in got if answer.status == 200]
@@ -41,7 +38,7 @@ def test_no_answer_is_delivered_without_its_record(acme: House, fault: Fault):
     assert acme.at.not_once(answered) == []
     if back - away < 10:  # an answer waits for its record for 15 s
         assert all(answer.whole for answer in answered)
-        assert any(answer.began < away and answer.ended > back for answer in answered), "no answer was held back"
+        assert any(answer.began < away and answer.ended > returns for answer in answered), "no answer was held back"
     assert refused
     assert {(answer.status, answer.code) for answer in refused} == {(503, "service_unavailable")}
     assert all(int(answer.retry_after) >= 1 for answer in refused)
