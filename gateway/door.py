@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
 
+from tenants.data import Caller
 from tenants.ids import uuid7
+from tenants.snapshot import Snapshot
 
 from .errors import GatewayError, InvalidKey, MethodNotAllowed, RequestTooLarge, RouteNotFound
 from .memory import ResponseNotFound
@@ -83,6 +86,21 @@ class Exchange(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a route that calls no model answers from; `name` is what follows the route in the path."""
+
+    exchange: Exchange
+    id: UUID
+    name: str
+    caller: Caller
+    snapshot: Snapshot
+
+
+Body = dict[str, Any]
+Answers = Callable[[Asked], Awaitable[Body]]
+
+
 class Door:
     """Answers /v1/*. One per worker."""
 
@@ -95,6 +113,15 @@ class Door:
             "/v1/responses": openai_responses.parse,
             "/v1/completions": openai_completions.parse,
             "/v1/rerank": rerank.parse,
+        }
+        #: the routes that call no model (one that ends with a slash stands for all below it): methods, and what answers
+        self._others: dict[str, tuple[tuple[str, ...], Answers]] = {
+            "/v1/models": (("GET", "HEAD"), self._models),
+            "/v1/models/": (("GET", "HEAD"), self._model),
+            "/v1/messages/count_tokens": (("POST",), self._count),
+            "/v1/moderations": (("POST",), self._moderate),
+            "/v1/responses/": (("GET", "DELETE"), self._kept),
+            "/v1/retrieval/search": (("POST",), self._search),
         }
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -125,65 +152,55 @@ class Door:
             await _stream(exchange, answer, request_id)
 
     async def _other(self, exchange: Exchange, request_id: UUID, path: str) -> None:
-        """The routes that call no model."""
-        method = exchange.method
-        if path == "/v1/models" or path.startswith("/v1/models/"):
-            if method not in ("GET", "HEAD"):
-                raise MethodNotAllowed(f"{method} is not allowed on {path}; use GET.")
-            caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
-            listed = self._runtime.pipeline.models(caller, snapshot)
-            body = models.listing(listed) if path == "/v1/models" else models.one(listed, path[len("/v1/models/") :])
-            await _plain(exchange, Plain(body, []), request_id)
-            return
-        if path == "/v1/retrieval/search":
-            if method != "POST":
-                raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
-            caller, _ = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
-            query, wanted = search.parse(self._body(exchange))
-            found = await self._runtime.pipeline.search(caller, query, wanted)
-            await _plain(exchange, Plain(search.listing(found), []), request_id)
-            return
-        if path == "/v1/messages/count_tokens":
-            if method != "POST":
-                raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
-            caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
-            call = anthropic_messages.parse_count(self._body(exchange), request_id)
-            counted = await self._runtime.pipeline.count(call, caller, snapshot)
-            await _plain(exchange, Plain(counted, []), request_id)
-            return
-        if path == "/v1/moderations":
-            if method != "POST":
-                raise MethodNotAllowed(f"{method} is not allowed on {path}; use POST.")
-            caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
-            texts = moderations.parse(self._body(exchange))
-            results = await self._runtime.pipeline.moderate(texts, caller, snapshot)
-            await _plain(exchange, Plain(moderations.answer(request_id, results), []), request_id)
-            return
-        if path.startswith("/v1/responses/"):
-            await self._kept(exchange, request_id, path.removeprefix("/v1/responses/"))
-            return
-        raise RouteNotFound(f"{method} {path} is not one of this gateway's routes.")
+        """A route that calls no model."""
+        place = path if path in self._others else next((place for place in self._others if _below(path, place)), "")
+        if not place:
+            raise RouteNotFound(f"{exchange.method} {path} is not one of this gateway's routes.")
+        methods, answer = self._others[place]
+        if exchange.method not in methods:
+            named = " or ".join(method for method in methods if method != "HEAD")
+            raise MethodNotAllowed(f"{exchange.method} is not allowed on {path}; use {named}.")
+        caller, snapshot = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
+        body = await answer(Asked(exchange, request_id, path[len(place) :], caller, snapshot))
+        await _plain(exchange, Plain(body, []), request_id)
 
-    async def _kept(self, exchange: Exchange, request_id: UUID, name: str) -> None:
+    async def _models(self, asked: Asked) -> Body:
+        return models.listing(self._runtime.pipeline.models(asked.caller, asked.snapshot))
+
+    async def _model(self, asked: Asked) -> Body:
+        return models.one(self._runtime.pipeline.models(asked.caller, asked.snapshot), asked.name)
+
+    async def _search(self, asked: Asked) -> Body:
+        query, wanted = search.parse(self._body(asked.exchange))
+        return search.listing(await self._runtime.pipeline.search(asked.caller, query, wanted))
+
+    async def _count(self, asked: Asked) -> Body:
+        call = anthropic_messages.parse_count(self._body(asked.exchange), asked.id)
+        return await self._runtime.pipeline.count(call, asked.caller, asked.snapshot)
+
+    async def _moderate(self, asked: Asked) -> Body:
+        texts = moderations.parse(self._body(asked.exchange))
+        return moderations.answer(asked.id, await self._runtime.pipeline.moderate(texts, asked.caller, asked.snapshot))
+
+    async def _kept(self, asked: Asked) -> Body:
         """Shows or removes an answer that is kept."""
-        if exchange.method not in ("GET", "DELETE"):
-            raise MethodNotAllowed(f"{exchange.method} is not allowed on a response; use GET or DELETE.")
-        caller, _ = await self._runtime.identify(_papers(exchange.headers)[0], exchange.address)
-        found = openai_responses.request_id_of(name)
-        if found is None or not caller.may("models.call"):
+        found = openai_responses.request_id_of(asked.name)
+        if found is None or not asked.caller.may("models.call"):
             raise ResponseNotFound("There is no such response.")
         memory = self._runtime.pipeline.memory
-        if exchange.method == "GET":
-            body = (await memory.show(caller, found, request_id)).response
-        else:
-            await memory.forget(caller, found, request_id)
-            body = openai_responses.deleted(name)
-        await _plain(exchange, Plain(body, []), request_id)
+        if asked.exchange.method == "GET":
+            return (await memory.show(asked.caller, found, asked.id)).response
+        await memory.forget(asked.caller, found, asked.id)
+        return openai_responses.deleted(asked.name)
 
     def _body(self, exchange: Exchange) -> bytes:
         if exchange.body is None:
             raise RequestTooLarge(f"The request body is larger than {self.max_body} bytes.")
         return exchange.body
+
+
+def _below(path: str, place: str) -> bool:
+    return place.endswith("/") and path.startswith(place)
 
 
 def _papers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str, str]:
