@@ -16,7 +16,7 @@ from policies.services import Rules
 
 from .catalogue import ModelView
 from .data import Call, Target
-from .errors import GatewayError, InvalidRequest, PolicyViolation, Unavailable
+from .errors import InvalidRequest, PolicyViolation, Unavailable
 from .surfaces import openai_chat
 
 #: What a medium in a request needs of a model.
@@ -36,8 +36,10 @@ class Choice:
 
     def keep(self, kept: Callable[[Target], bool], reason: str) -> None:
         """Rejects the candidates that are not kept."""
-        self.rejected += [(target, reason) for target in self.targets if not kept(target)]
-        self.targets = [target for target in self.targets if kept(target)]
+        left = [target for target in self.targets if kept(target)]
+        if len(left) < len(self.targets):
+            self.rejected += [(target, reason) for target in self.targets if target not in left]
+            self.targets = left
 
     def row(self, model: ModelView) -> dict[str, Any]:
         """As the audit trail holds it; {} where there was nothing to choose."""
@@ -59,32 +61,22 @@ def choose(
     choice: Choice, call: Call, model: ModelView, rules: Rules, prices: Callable[[UUID], Mapping[str, int]]
 ) -> None:
     """Policy and route: leaves the deployments that may answer. Raises GatewayError when none may."""
-    if len(choice.targets) == 1 and _may(choice.targets[0], call, rules, prices):
-        return  # nothing to choose: what a call needs decides between deployments, it refuses none
-    choice.keep(
-        lambda t: call.kind in t.capabilities or not t.capabilities, f"does not answer calls of kind {call.kind}"
-    )
-    _demand(choice, InvalidRequest(f"The model {model.name!r} cannot answer calls of this kind.", param="model"))
+    choice.keep(lambda t: call.kind in t.capabilities or not t.capabilities, "does not answer calls of this kind")
+    if not choice.targets:
+        raise InvalidRequest(f"The model {model.name!r} cannot answer calls of this kind.", param="model")
     choice.keep(lambda t: _resides(t, rules.residency), "lies where the policy does not allow")
-    place = f"No deployment of {model.name!r} lies where the policy {rules.name!r} allows."
-    _demand(choice, PolicyViolation(place))
+    if not choice.targets:
+        raise PolicyViolation(f"No deployment of {model.name!r} lies where the policy {rules.name!r} allows.")
     choice.keep(lambda t: is_priced(t.provider.kind, t.provider.self_hosted, prices(t.id), call.kind), "has no price")
-    unpriced = (
-        f"The model {model.name!r} has no price yet, so its calls cannot be charged: ask an administrator for one."
-    )
-    _demand(choice, Unavailable(unpriced, retry_after=60))
+    if not choice.targets:
+        raise Unavailable(
+            f"The model {model.name!r} has no price yet, so its calls cannot be charged: ask an administrator for one.",
+            retry_after=60,
+        )
     choice.needs = list(needs(call))
     for need in choice.needs:
         able = {target.id for target in choice.targets if need in target.capabilities}
         _prefer(choice, _among(able), f"does not say that it knows {need}")
-
-
-def _may(target: Target, call: Call, rules: Rules, prices: Callable[[UUID], Mapping[str, int]]) -> bool:
-    return (
-        (call.kind in target.capabilities or not target.capabilities)
-        and _resides(target, rules.residency)
-        and is_priced(target.provider.kind, target.provider.self_hosted, prices(target.id), call.kind)
-    )
 
 
 def fit(choice: Choice, tokens: int) -> None:
@@ -104,13 +96,11 @@ def keep_private(
     if not choice.private:
         return
     choice.keep(lambda t: t.provider.self_hosted, f"is not self-hosted: {choice.private}")
-    _demand(
-        choice,
-        PolicyViolation(
+    if not choice.targets:
+        raise PolicyViolation(
             f"The policy {rules.name!r} sends this to self-hosted deployments alone ({choice.private}), "
             f"and the model {model.name!r} has none."
-        ),
-    )
+        )
 
 
 def needs(call: Call) -> Iterable[str]:
@@ -137,11 +127,6 @@ def _prefer(choice: Choice, kept: Callable[[Target], bool], reason: str) -> None
 
 def _among(able: set[UUID]) -> Callable[[Target], bool]:
     return lambda target: target.id in able
-
-
-def _demand(choice: Choice, error: GatewayError) -> None:
-    if not choice.targets:
-        raise error
 
 
 def _resides(target: Target, residency: frozenset[str] | None) -> bool:
