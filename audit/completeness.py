@@ -22,7 +22,7 @@ from . import seals
 from .actions import Action
 from .data import COMPARISONS, Finding
 from .models import Seal
-from .services import first_id, record
+from .services import findings, record
 
 log = logging.getLogger("customhouse.completeness")
 
@@ -44,7 +44,7 @@ def check(tenant: UUID, since: datetime | None = None, until: datetime | None = 
     since = since or until - DAY
     seals.seal(tenant)
     with scope(tenant, actor=CHECKER):
-        found = [*_calls(since, until), *_without_place()]
+        found = [*findings(_CALLS, since, until), *_without_place()]
         for compare in COMPARISONS.values():
             found += compare(since, until)
         detail: dict[str, Any] = {"from": since, "to": until, "found": [asdict(one) for one in found]}
@@ -66,18 +66,6 @@ def check_all() -> int:
             log.exception("tenant %s could not be checked", tenant)
             count += 1
     return count
-
-
-def _calls(since: datetime, until: datetime) -> list[Finding]:
-    asked: dict[str, Any] = {
-        "since": since,
-        "until": until,
-        "first": first_id(since),
-        "last": first_id(until, after=True),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_CALLS, asked)
-        return [Finding(*row) for row in cursor.fetchall()]
 
 
 def _without_place() -> list[Finding]:

@@ -19,6 +19,7 @@ from tenants.models import Department
 from tenants.roles import Role
 
 from .actions import Action, known, sentence
+from .data import Finding
 from .models import Event
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Page",
     "as_shown",
     "department_id",
+    "findings",
     "first_id",
     "known",
     "narrowed",
@@ -60,6 +62,21 @@ class Page:
     results: list[dict[str, Any]]
     next: str | None
     previous: str | None
+
+
+def findings(statement: str, since: datetime, until: datetime) -> list[Finding]:
+    """What a comparison's statement finds between two times, in the open scope. It is given `since`, `until`, and the
+    bounds of the ids that were made between them, `first` and `last`.
+    """
+    asked: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "first": first_id(since),
+        "last": first_id(until, after=True),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, asked)
+        return [Finding(*row) for row in cursor.fetchall()]
 
 
 def first_id(moment: datetime, *, after: bool = False) -> UUID:

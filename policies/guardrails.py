@@ -34,6 +34,7 @@ from .pii.engine import Engine
 from .pii.errors import PiiError
 from .pii.readings import folded
 from .pii.walk import SOURCE_OF_FIELD, SOURCE_OF_ROLE
+from .reading import read_object
 
 #: Seconds that one custom pattern may take over one text.
 PATTERN_SECONDS: Final = 0.1
@@ -508,7 +509,7 @@ def _leaves(value: Any, path: Path, source: Source) -> Iterator[Leaf]:
 
 def parse(document: Any) -> Guardrails:
     """The guardrails that a policy document asks for. Raises RulesError, naming the place."""
-    entries = _object(document, "guardrails", frozenset(_PARSERS) | {"patterns"})
+    entries = read_object(document, "guardrails", frozenset(_PARSERS) | {"patterns"})
     found: list[Guardrail] = [
         parser(entries[name], f"guardrails.{name}") for name, parser in _PARSERS.items() if name in entries
     ]
@@ -542,7 +543,7 @@ def _strict(entry: Mapping[str, Any]) -> int:
 
 
 def _injection(entry: Any, place: str) -> PromptInjection:
-    found = _object(entry, place, frozenset({"mode", "threshold", "sources"}))
+    found = read_object(entry, place, frozenset({"mode", "threshold", "sources"}))
     return PromptInjection(
         _mode(found, place),
         threshold=_share(found.get("threshold", INJECTION_THRESHOLD), f"{place}.threshold"),
@@ -551,7 +552,7 @@ def _injection(entry: Any, place: str) -> PromptInjection:
 
 
 def _secrets(entry: Any, place: str) -> Secrets:
-    found = _object(entry, place, frozenset({"mode", "threshold", "directions"}))
+    found = read_object(entry, place, frozenset({"mode", "threshold", "directions"}))
     return Secrets(
         _mode(found, place),
         directions=_some(found, "directions", Direction, _BOTH, place),
@@ -560,7 +561,7 @@ def _secrets(entry: Any, place: str) -> Secrets:
 
 
 def _topics(entry: Any, place: str) -> Topics:
-    found = _object(entry, place, frozenset({"mode", "deny", "directions"}))
+    found = read_object(entry, place, frozenset({"mode", "deny", "directions"}))
     deny = found.get("deny")
     if not isinstance(deny, dict) or not deny:
         raise RulesError(f"{place}.deny must be an object of topics with their words.")
@@ -572,7 +573,7 @@ def _topics(entry: Any, place: str) -> Topics:
 
 def _size(entry: Any, place: str) -> Size:
     limits = ("characters", "messages", "answer_characters")
-    found = _object(entry, place, frozenset({"mode", *limits}))
+    found = read_object(entry, place, frozenset({"mode", *limits}))
     wanted: dict[str, Any] = {name: _count(found[name], f"{place}.{name}") for name in limits if name in found}
     if not wanted:
         raise RulesError(f"{place} must set one of {', '.join(limits)}.")
@@ -580,12 +581,12 @@ def _size(entry: Any, place: str) -> Size:
 
 
 def _schema(entry: Any, place: str) -> Schema:
-    return Schema(_mode(_object(entry, place, frozenset({"mode"})), place, redacts=False))
+    return Schema(_mode(read_object(entry, place, frozenset({"mode"})), place, redacts=False))
 
 
 def _pattern(entry: Any, place: str) -> Pattern:
     known = frozenset({"name", "pattern", "mode", "directions", "sources", "replacement"})
-    found = _object(entry, place, known)
+    found = read_object(entry, place, known)
     name, pattern, replacement = found.get("name"), found.get("pattern"), found.get("replacement", "[removed]")
     if not isinstance(name, str) or not 0 < len(name) <= 60:
         raise RulesError(f"{place}.name must be a string of at most 60 characters.")
@@ -614,15 +615,6 @@ _PARSERS: Final[Mapping[str, Callable[[Any, str], Guardrail]]] = {
     "secrets": _secrets,
     "schema": _schema,
 }
-
-
-def _object(value: Any, place: str, known: frozenset[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RulesError(f"{place} must be an object.")
-    unknown = sorted(set(value) - known)
-    if unknown:
-        raise RulesError(f"{place}.{unknown[0]} is unknown; known are {', '.join(sorted(known))}.")
-    return value
 
 
 def _mode(entry: Mapping[str, Any], place: str, *, redacts: bool = True) -> Mode:

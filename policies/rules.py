@@ -15,6 +15,7 @@ from .conditions import parse as parse_conditions
 from .errors import RulesError
 from .guardrails import Guardrails
 from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules
+from .reading import read_object
 
 #: Sections of a policy document. Any other is an error, so that a misspelt rule is never silently without effect.
 SECTIONS = frozenset({"pii", "models", "guardrails", "residency", "retention", "logging", "conditions", "locked"})
@@ -163,7 +164,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
     for document in tightening:
         for section, value in document.items():
             merged[section] = _merged(section, merged.get(section), value, locked=True)
-    models = _object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens", "private"})
+    models = read_object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens", "private"})
     residency = merged.get("residency")
     return Rules(
         label=label,
@@ -280,22 +281,13 @@ def _more_private(wide: dict[str, Any], narrow: dict[str, Any]) -> dict[str, Any
 
 
 def _private(value: Any) -> Private:
-    document = _object(value, "models.private", {"entities", "classification"})
+    document = read_object(value, "models.private", {"entities", "classification"})
     entities = document.get("entities", [])
     level = document.get("classification")
     if level is not None and level not in CLEARANCES:
         raise RulesError(f"models.private.classification must be one of {', '.join(CLEARANCES)}.")
     named = None if entities == "any" else frozenset(_strings(entities, "models.private.entities"))
     return Private(named, None if level is None else CLEARANCES.index(level))
-
-
-def _object(value: Any, place: str, known: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RulesError(f"{place} must be an object.")
-    unknown = sorted(set(value) - known)
-    if unknown:
-        raise RulesError(f"{place}.{unknown[0]} is unknown; known are {', '.join(sorted(known))}.")
-    return value
 
 
 def _strings(value: Any, place: str) -> list[str]:
