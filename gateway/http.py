@@ -549,7 +549,10 @@ def _ip(text: str) -> str:
 def _forwarded(headers: Headers, address: str, trusted: Container[str]) -> str:
     """The client's address as trusted proxies tell it: the last that none of them added for another; "" when they tell
     one that is none."""
-    said = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+    lines = [value for name, value in headers if name == b"x-forwarded-for"]
+    if not lines:
+        return address
+    said = b",".join(lines).decode("latin-1")
     for hop in reversed([hop for hop in said.split(",") if hop.strip()]):
         address = _ip(hop)
         if address not in trusted:

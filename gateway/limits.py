@@ -45,13 +45,38 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
+class State:
+    """What this worker knows of a counter in Redis, in microseconds; of one name there is one.
+
+    tat: when it is empty again (unix); heard_at: when Redis last spoke of it (unix), and usable: what may be used since
+    then without asking; untold: units that Redis has not heard of.
+    """
+
+    tat: float = 0.0
+    heard_at: float = 0.0
+    usable: float = 0.0
+    untold: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Counter:
-    """One limit: `kind` is "requests" or "tokens"."""
+    """One limit: `kind` is "requests" or "tokens", and a unit of them flows back in `unit` microseconds."""
 
     name: str
     kind: str
     limit: int
+    state: State = field(default_factory=State)
+    unit: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unit = MINUTE / max(self.limit, 1)
+
+    def use(self, now: float, microseconds: float) -> float:
+        """Counts what was used (or, below zero, given back), and returns how far it is from empty."""
+        state = self.state
+        state.tat = max(max(state.tat, now) + microseconds, now)
+        return state.tat - now
 
 
 @dataclass(slots=True)
@@ -68,16 +93,17 @@ class Verdict:
         """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, of the tightest limit of each kind."""
         if not self.counters:
             return []
-        tightest: dict[str, tuple[int, Counter, float]] = {}
+        tightest: dict[str, tuple[int, int, float]] = {}
         for counter, ahead in zip(self.counters, self.ahead, strict=True):
             left = max(int((MINUTE - ahead) * counter.limit / MINUTE + 1e-6), 0)
-            if counter.kind not in tightest or left < tightest[counter.kind][0]:
-                tightest[counter.kind] = left, counter, ahead
+            known = tightest.get(counter.kind)
+            if known is None or left < known[0]:
+                tightest[counter.kind] = left, counter.limit, ahead
         found = []
-        for kind, (left, counter, ahead) in tightest.items():
+        for kind, (left, most, ahead) in tightest.items():
             limit, remaining, reset = _HEADERS[kind]
             seconds = (b"%.3f" % (ahead / 1e6)).rstrip(b"0").rstrip(b".")
-            found += [(limit, b"%d" % counter.limit), (remaining, b"%d" % left), (reset, seconds + b"s")]
+            found += ((limit, b"%d" % most), (remaining, b"%d" % left), (reset, seconds + b"s"))
         return found
 
 
@@ -149,13 +175,15 @@ class Limits:
         self._sha = ""
         self._up, self._stopping = False, False
         self._queue: deque[Ask] = deque()
-        self._untold: dict[Counter, int] = {}
+        self._untold: dict[str, Counter] = {}
         self._wake = asyncio.Event()
         self._plans: dict[UUID | None, tuple[Caller, tuple[Counter, ...]]] = {}
-        self._here = Here(self._workers)
+        self._states: dict[str, State] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         await self._connect()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._reconnect())]
 
@@ -180,11 +208,12 @@ class Limits:
         self.metrics.asked += 1
         if not self._up:
             return self._judge_here(counters, units)
-        stands = self._here.spare(counters, units)
+        stands = spare(counters, units)
         if stands is not None:
             self._tell(counters, units)
             return Verdict(True, counters, stands)
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        assert self._loop is not None
+        future: asyncio.Future[Verdict] = self._loop.create_future()
         self._queue.append(Ask(counters, units, future))
         self._wake.set()
         return await future
@@ -196,17 +225,22 @@ class Limits:
         if not any(units):
             return
         if self._up:
-            self._here.use(counters, units)
+            use(counters, units)
             self._tell(counters, units)
         else:
-            self._here.move(counters, units)
+            now = time.time() * 1e6
+            for counter, count in zip(counters, units, strict=True):
+                counter.use(now, count * counter.unit * self._workers)
 
     def _tell(self, counters: Sequence[Counter], units: Sequence[int]) -> None:
         """Redis hears of it with the next question, or soon."""
-        if not self._untold and not self._queue:
-            asyncio.get_running_loop().call_later(LATER_SECONDS, self._wake.set)
+        untold = self._untold
+        if not untold and not self._queue:
+            assert self._loop is not None
+            self._loop.call_later(LATER_SECONDS, self._wake.set)
         for counter, count in zip(counters, units, strict=True):
-            self._untold[counter] = self._untold.get(counter, 0) + count
+            untold[counter.name] = counter
+            counter.state.untold += count
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -216,15 +250,21 @@ class Limits:
         if known is not None and known[0] is caller:
             return known[1]
         whole = f"ch:{{{caller.tenant}}}"
-        wanted = (
-            Counter(f"{whole}:{who}:r", "requests", -1 if caller.rpm is None else caller.rpm),
-            Counter(f"{whole}:{who}:t", "tokens", -1 if caller.tpm is None else caller.tpm),
-            Counter(f"{whole}:r", "requests", -1 if caller.tenant_rpm is None else caller.tenant_rpm),
-            Counter(f"{whole}:t", "tokens", -1 if caller.tenant_tpm is None else caller.tenant_tpm),
+        limits = (
+            (f"{whole}:{who}:r", "requests", caller.rpm),
+            (f"{whole}:{who}:t", "tokens", caller.tpm),
+            (f"{whole}:r", "requests", caller.tenant_rpm),
+            (f"{whole}:t", "tokens", caller.tenant_tpm),
         )
-        found = tuple(counter for counter in wanted if counter.limit >= 0)
-        if len(self._plans) >= MOST_KEPT:
+        if len(self._plans) >= MOST_KEPT:  # states that count nothing any more go with the plans that hold them
+            now = time.time() * 1e6
+            self._states = {name: state for name, state in self._states.items() if state.tat > now or state.untold}
             self._plans.clear()
+        found = tuple(
+            Counter(name, kind, limit, self._states.setdefault(name, State()))
+            for name, kind, limit in limits
+            if limit is not None
+        )
         self._plans[who] = caller, found
         return found
 
@@ -235,8 +275,11 @@ class Limits:
                 await self._wake.wait()
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_IN_BATCH))]
             if self._untold:
-                told, self._untold = self._untold, {}
-                batch.insert(0, Ask(list(told), list(told.values()), None))
+                told = list(self._untold.values())
+                batch.insert(0, Ask(told, [counter.state.untold for counter in told], None))
+                self._untold.clear()
+                for counter in told:
+                    counter.state.untold = 0
             if batch:
                 await self._answer(batch)
 
@@ -258,8 +301,14 @@ class Limits:
         for ask, allowed, ahead in question.retell([float(one) for one in stands.split()], flags):
             if ask.future is not None and not ask.future.done():
                 ask.future.set_result(self._verdict(ask.counters, ask.units, allowed, ahead, 1))
-        self._here.learn(question.names, question.ahead)
-        self._here.use(list(self._untold), list(self._untold.values()))
+        now = time.time() * 1e6
+        for name, ahead in zip(question.names, question.ahead, strict=True):
+            state = self._states.get(name)
+            if state is not None:
+                state.tat, state.heard_at = now + ahead, now
+                state.usable = (MINUTE - ahead) / (2 * self._workers)
+        told = list(self._untold.values())  # since the question was asked
+        use(told, [counter.state.untold for counter in told])
 
     async def _evaluate(self, question: Question) -> str:
         names = question.names
@@ -279,9 +328,19 @@ class Limits:
                 ask.future.set_result(self._judge_here(ask.counters, ask.units))
 
     def _judge_here(self, counters: Sequence[Counter], units: Sequence[int]) -> Verdict:
+        """Each worker keeps to its share: the limit divided by the number of workers, never more."""
         self.metrics.local += 1
-        allowed, ahead = self._here.ask(counters, units)
-        return self._verdict(counters, units, allowed, ahead, self._workers)
+        now, workers = time.time() * 1e6, self._workers
+        stands = [max(counter.state.tat - now, 0.0) for counter in counters]
+        allowed = all(
+            wait_for(counter.limit / workers, count, ahead) <= 0
+            for counter, count, ahead in zip(counters, units, stands, strict=True)
+        )
+        if allowed:
+            stands = [
+                counter.use(now, count * counter.unit * workers) for counter, count in zip(counters, units, strict=True)
+            ]
+        return self._verdict(counters, units, allowed, stands, workers)
 
     def _verdict(
         self, counters: Sequence[Counter], units: Sequence[int], allowed: bool, ahead: Sequence[float], share: int
@@ -324,72 +383,34 @@ class Limits:
             return  # said once; it is tried until it is back
 
 
-@dataclass(slots=True)
-class Here:
-    """This worker's own counters: what the shared ones last said, and what was admitted without them.
+def spare(counters: Sequence[Counter], units: Sequence[int]) -> list[float] | None:
+    """Counts a call that needs no asking, and says for each counter how far it is from empty; None when it must ask.
 
-    Each worker keeps to its share: the limit divided by the number of workers, never more.
+    However many workers do this at once, together they use no more than half of what was left.
     """
+    now = time.time() * 1e6
+    stale = now - FRESH_SECONDS * 1e6
+    steps = []
+    for counter, count in zip(counters, units, strict=True):
+        state, step = counter.state, count * counter.unit
+        if state.heard_at < stale or state.usable < FAR * step:
+            return None
+        steps.append(step)
+    stands = []
+    for counter, step in zip(counters, steps, strict=True):
+        counter.state.usable -= step
+        stands.append(counter.use(now, step))
+    return stands
 
-    workers: int
-    tat: dict[str, float] = field(default_factory=dict)  #: unix microseconds
-    heard: dict[str, tuple[float, float]] = field(default_factory=dict)  #: when, and what may be used without asking
 
-    def learn(self, names: Sequence[str], ahead: Sequence[float]) -> None:
-        """How the shared counters stand: microseconds until each is empty."""
-        now = time.time() * 1e6
-        if len(self.tat) > MOST_KEPT:
-            self.tat = {name: moment for name, moment in self.tat.items() if moment > now}
-            self.heard.clear()
-        for name, found in zip(names, ahead, strict=True):
-            self.tat[name] = now + found
-            self.heard[name] = now, (MINUTE - found) / (2 * self.workers)
-
-    def spare(self, counters: Sequence[Counter], units: Sequence[int]) -> list[float] | None:
-        """Counts a call that needs no asking, and says how its counters stand (see `ask`); None when it must ask.
-
-        However many workers do this at once, together they use no more than half of what was left.
-        """
-        now = time.time() * 1e6
-        steps = []
-        for counter, count in zip(counters, units, strict=True):
-            when, usable = self.heard.get(counter.name, (0.0, 0.0))
-            step = count * MINUTE / max(counter.limit, 1)
-            if now - when > FRESH_SECONDS * 1e6 or usable < FAR * step:
-                return None
-            steps.append((counter.name, when, usable, step))
-        for name, when, usable, step in steps:
-            self.heard[name] = when, usable - step
-            self.tat[name] = max(self.tat[name], now) + step
-        return [self.tat[name] - now for name, _, _, _ in steps]
-
-    def use(self, counters: Sequence[Counter], units: Sequence[int]) -> None:
-        """Counts what Redis does not know of yet."""
-        now = time.time() * 1e6
-        for counter, count in zip(counters, units, strict=True):
-            step = count * MINUTE / max(counter.limit, 1)
-            self.tat[counter.name] = max(max(self.tat.get(counter.name, 0.0), now) + step, now)
-            when, usable = self.heard.get(counter.name, (0.0, 0.0))
-            self.heard[counter.name] = when, usable - max(step, 0.0)
-
-    def ask(self, counters: Sequence[Counter], units: Sequence[int]) -> tuple[bool, list[float]]:
-        """Whether a call may go on, and the microseconds until each counter is empty."""
-        now = time.time() * 1e6
-        stands = [max(self.tat.get(counter.name, 0.0) - now, 0.0) for counter in counters]
-        shares = [counter.limit / self.workers for counter in counters]
-        allowed = all(
-            wait_for(share, count, ahead) <= 0 for share, count, ahead in zip(shares, units, stands, strict=True)
-        )
-        if allowed:
-            self.move(counters, units)
-            stands = [max(self.tat.get(counter.name, 0.0) - now, 0.0) for counter in counters]
-        return allowed, stands
-
-    def move(self, counters: Sequence[Counter], units: Sequence[int]) -> None:
-        now = time.time() * 1e6
-        for counter, count in zip(counters, units, strict=True):
-            step = count * MINUTE * self.workers / max(counter.limit, 1)
-            self.tat[counter.name] = max(max(self.tat.get(counter.name, 0.0), now) + step, now)
+def use(counters: Sequence[Counter], units: Sequence[int]) -> None:
+    """Counts what Redis does not know of yet."""
+    now = time.time() * 1e6
+    for counter, count in zip(counters, units, strict=True):
+        step = count * counter.unit
+        counter.use(now, step)
+        if step > 0:
+            counter.state.usable -= step
 
 
 def wait_for(limit: float, units: int, ahead: float) -> float:

@@ -245,9 +245,10 @@ class Router:
         self, targets: Sequence[Target], attempt: Callable[[Target], Awaitable[Answer]], failed: Failed
     ) -> tuple[Target, Answer]:
         last: GatewayError | None = None
-        for target in self._free_first(targets):
+        for target in self._free_first(targets) if len(targets) > 1 else targets:
+            breaker = self.health(target.id).breaker
             for again in (False, True):
-                if not self.health(target.id).breaker.allows(self._clock()):
+                if not breaker.allows(self._clock()):
                     break
                 try:
                     return target, await attempt(target)

@@ -557,12 +557,20 @@ class Frame:
         """The texts of the events from `at` that have this frame, and where those end.
 
         Cut at the blank lines, which no event holds: looking for the whole of what stands between two texts takes four
-        times as long.
+        times as long. Where all but the last have the frame, one comparison shows it.
         """
         head, tail = self.head, self.tail
         begin, cut, shortest = len(head), -len(tail), len(head) + len(tail)
+        events = block[at:].split(b"\n\n")[:-1]
+        same = len(events)
+        while same and not (events[same - 1].startswith(head) and events[same - 1].endswith(tail)):
+            same -= 1  # how a stream ends
+        parts = [one[begin:cut] for one in events[:same]]
+        framed = head + (tail + b"\n\n" + head).join(parts) + tail + b"\n\n"
+        if parts and block.startswith(framed, at):
+            return parts, at + len(framed)
         parts = []
-        for one in block[at:].split(b"\n\n"):
+        for one in events:
             if len(one) < shortest or not one.startswith(head) or not one.endswith(tail):
                 break
             parts.append(one[begin:cut])

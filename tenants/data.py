@@ -95,7 +95,8 @@ class Caller:
 
         A grant widens the role, never what the key itself was restricted to.
         """
-        if (kind, identity, verb) in self.grants.denied or (kind, identity, "view") in self.grants.denied:
+        denied = self.grants.denied
+        if denied and ((kind, identity, verb) in denied or (kind, identity, "view") in denied):
             return False
         if self.may(right):
             return True

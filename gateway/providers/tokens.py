@@ -40,6 +40,8 @@ def reported(usage: Any) -> Tokens | None:
     if prompt is None and completion is None:
         return None
     prompt, completion = prompt or 0, completion or 0
+    if "prompt_tokens_details" not in usage and "completion_tokens_details" not in usage:
+        return Tokens(input=prompt, output=completion)
     into, out = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
     cached = min(_count(into, "cached_tokens") or 0, prompt)
     written = _count(into, "cache_write_tokens") or _count(into, "cache_creation_tokens") or 0
@@ -134,6 +136,8 @@ def _encoding() -> tiktoken.Encoding:
 
 def _count(of: Mapping[str, Any], name: str) -> int | None:
     value = of.get(name)
+    if type(value) is int:  # nearly always; a bool is none
+        return value if value > 0 else 0
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return max(0, int(value))

@@ -30,6 +30,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import regex
 
+from policies.pii.allowance import Allowance, Exhausted
 from policies.pii.choices import PRESIDIO, Choice
 from policies.pii.context import AFTER, BEFORE, FLOOR, LIFT, LIFTED, MARGIN, SURE, Context
 from policies.pii.credentials import NAME as SECRET_NAME
@@ -65,11 +66,11 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class Foreseeing(Protocol):
-    """A detector that is dear, and knows how much of a text it remembers."""
+class Dear(Protocol):
+    """A detector that computes, and remembers what it has computed."""
 
-    def unseen(self, text: str) -> int:
-        """How many characters of the text would have to be computed."""
+    def detect_within(self, text: str, allowance: Allowance) -> list[Entity]:
+        """As `detect`. Raises Exhausted before it computes more than is allowed."""
         ...
 
 
@@ -87,22 +88,25 @@ class Engine:
     ) -> None:
         self._patterns = _pattern_detector(prefilter)
         self._detectors = tuple(detectors)
-        self._foreseeing = tuple(each for each in self._detectors if isinstance(each, Foreseeing))
         self._max_characters, self._piece = max_characters, piece
         self.time_limit = time_limit
         self.version = ";".join([self._patterns.version, *(detector.version for detector in self._detectors)])
 
-    def detect(self, text: str, hint: str = "") -> tuple[Entity, ...]:
+    def detect(self, text: str, hint: str = "", allowance: Allowance | None = None) -> tuple[Entity, ...]:
         """The entities in a text, overlaps included, in order. `hint` is the name of the field that holds the text.
 
-        Raises TextTooLarge for more than `max_characters`, DetectorFailed when a detector breaks down or time is up.
+        Raises TextTooLarge for more than `max_characters`, DetectorFailed when a detector breaks down or time is up,
+        and Exhausted when the text needs more than the allowance.
         """
         if len(text) > self._max_characters:
             raise TextTooLarge(len(text), self._max_characters)
         words = hint_words(hint) if hint else ""
         try:
-            found = self._whole(text, words) if len(text) <= self._piece else self._in_pieces(text, words)
-        except PiiError:
+            if allowance is not None:
+                allowance.look_at(len(text))
+            whole = len(text) <= self._piece
+            found = self._whole(text, words, allowance) if whole else self._in_pieces(text, words)
+        except (PiiError, Exhausted):
             raise
         except Exception as error:  # noqa: BLE001  whatever it is: what was not inspected does not pass
             # The cause may quote the text, so it is named by its class and not chained.
@@ -111,19 +115,14 @@ class Engine:
             ) from None
         return _distinct(found) if found else ()
 
-    @property
-    def foresees(self) -> bool:
-        """Whether `unseen` says anything."""
-        return bool(self._foreseeing)
-
-    def unseen(self, text: str) -> int:
-        """How many characters of a text the dear detectors would have to compute; the patterns' work is not counted."""
-        return sum(detector.unseen(text) for detector in self._foreseeing)
-
-    def _whole(self, text: str, hint: str) -> set[Entity]:
-        found = self._patterns.find(text, hint)
-        for detector in self._detectors:
-            found.update(detector.detect(text))
+    def _whole(self, text: str, hint: str, allowance: Allowance | None = None) -> set[Entity]:
+        found: set[Entity] = set()
+        for detector in self._detectors:  # before the patterns, whose work would be lost where these stop
+            if allowance is not None and isinstance(detector, Dear):
+                found.update(detector.detect_within(text, allowance))
+            else:
+                found.update(detector.detect(text))
+        found.update(self._patterns.find(text, hint))
         return found
 
     def _in_pieces(self, text: str, hint: str) -> set[Entity]:
@@ -193,7 +192,7 @@ def _by_place(entity: Entity) -> tuple[int, int, float, str]:
 
 # --- patterns ---------------------------------------------------------------------------------------------------------
 
-WHOLE: Final = 768
+WHOLE: Final = 128
 """A text of so many characters is looked at whole; of a longer one, only what lies around the anchors."""
 _PLANS: Final = 4_096
 _ESCAPE: Final = r"%[0-9A-Fa-f]{2}|&#|&[A-Za-z]{2,8};|\\[ux\"'/\\bfnrt]|[\[({] ?(?:at|dot|AT|DOT) ?[\])}]"

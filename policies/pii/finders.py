@@ -69,10 +69,13 @@ _CARD_PREFIX: Final = re.compile(
 )
 
 
+_DOUBLED: Final = str.maketrans("0123456789", "0246813579")
+"""The sum of the digits of twice a digit."""
+
+
 def luhn(digits: str) -> bool:
     """Whether the last digit is the check digit of ISO/IEC 7812-1."""
-    total = sum(map(int, digits[-1::-2]))
-    return (total + sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])) % 10 == 0
+    return (sum(map(int, digits[-1::-2])) + sum(map(int, digits[-2::-2].translate(_DOUBLED)))) % 10 == 0
 
 
 def find_card(text: str) -> Iterator[Entity]:
@@ -190,13 +193,26 @@ PHONE_CONTEXT: Final = Context.of(
 
 
 def find_phone(text: str) -> Iterator[Entity]:
-    """Telephone numbers: international, American and trunk-prefix forms; other groups of digits need context."""
+    """Telephone numbers: international, American and trunk-prefix forms; other groups of digits need context.
+
+    What lies in a number that is certain is no further number.
+    """
+    certain: list[Entity] = []
     for match in _INTERNATIONAL.finditer(text):
-        yield from _international(text, match)
+        number = _international(text, match)
+        yield number
+        if number.score == 1.0:
+            certain.append(number)
+
+    def is_part(match: re.Match[str]) -> bool:
+        return any(number.start <= match.start() and match.end() <= number.end for number in certain)
+
     for match in _AMERICAN.finditer(text):
-        yield Entity("PHONE_NUMBER", match.start(), match.end(), 0.75 if _valid(match[0], "US") else 0.4)
+        if not is_part(match):
+            national = re.sub(r"\D", "", match[0])[-10:]
+            yield Entity("PHONE_NUMBER", match.start(), match.end(), 0.75 if _is_valid(1, national) else 0.4)
     for match in _TRUNK.finditer(text):
-        if not _DATE.fullmatch(match[0]):
+        if not _DATE.fullmatch(match[0]) and not is_part(match):
             yield Entity(
                 "PHONE_NUMBER",
                 match.start(),
@@ -204,23 +220,43 @@ def find_phone(text: str) -> Iterator[Entity]:
                 0.6 if any(_valid(match[0], region) for region in _TRUNK_REGIONS) else 0.4,
             )
     for match in _LOOSE.finditer(text):
-        if not _DATE.fullmatch(match[0]):
+        if not _DATE.fullmatch(match[0]) and not is_part(match):
             yield Entity("PHONE_NUMBER", match.start(), match.end(), NOTHING)
 
 
-def _international(text: str, match: re.Match[str]) -> Iterator[Entity]:
+def _international(text: str, match: re.Match[str]) -> Entity:
     """The number without what follows it: groups of digits are taken from its end until it is a possible number."""
     end = match.end()
     while end > match.start() + 6:
-        number = _parsed("+" + re.sub(r"\D", "", text[match.start() : end]).removeprefix("00"), None)
+        digits = re.sub(r"\D", "", text[match.start() : end]).removeprefix("00")
+        if _is_valid(*_country_code(digits)):
+            return Entity("PHONE_NUMBER", match.start(), end, 1.0)
+        number = _parsed("+" + digits, None)
         if number and phonenumbers.is_possible_number(number):
-            yield Entity("PHONE_NUMBER", match.start(), end, 1.0 if phonenumbers.is_valid_number(number) else 0.75)
-            return
+            return Entity("PHONE_NUMBER", match.start(), end, 1.0 if phonenumbers.is_valid_number(number) else 0.75)
         shorter = re.search(r"[ .\-/()]+\d+$", text[match.start() : end])
         if not shorter:
             break
         end = match.start() + shorter.start()
-    yield Entity("PHONE_NUMBER", match.start(), match.end(), SURE if text[match.start()] == "+" else 0.4)
+    return Entity("PHONE_NUMBER", match.start(), match.end(), SURE if text[match.start()] == "+" else 0.4)
+
+
+def _country_code(digits: str) -> tuple[int, str]:
+    """The country code that digits begin with, and the rest; (0, digits) when they begin with none."""
+    for length in (1, 2, 3):
+        if int(digits[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            return int(digits[:length]), digits[length:]
+    return 0, digits
+
+
+def _is_valid(country_code: int, national: str) -> bool:
+    """Whether a number as it is dialled from abroad is one that is given out. What is written in any other way, with
+    the zero of a national prefix above all, is for `_parsed`, which takes twice as long.
+    """
+    if not country_code or not national or national[0] == "0":
+        return False
+    number = phonenumbers.PhoneNumber(country_code=country_code, national_number=int(national))
+    return bool(phonenumbers.is_valid_number(number))
 
 
 def _parsed(number: str, region: str | None) -> phonenumbers.PhoneNumber | None:

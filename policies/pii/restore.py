@@ -33,8 +33,19 @@ class _Forms:
 
     whole: re.Pattern[str]
     begun: Any
-    hint: re.Pattern[str]
     start: re.Pattern[str]
+    hint: re.Pattern[str]
+    stems: tuple[str, ...]  #: what `hint` looks for, in lower case
+    ends: tuple[str, ...]  #: as much of them as may stand at the end of a text
+
+    def hinted(self, text: str) -> bool:
+        """Whether a text may hold a placeholder, or the beginning of one. Most do not, and that is seen at once."""
+        if "[" in text:
+            return True
+        lower = text.lower()
+        if not lower.endswith(self.ends) and not any(stem in lower for stem in self.stems):
+            return False
+        return self.hint.search(text) is not None
 
 
 @lru_cache(maxsize=512)
@@ -45,11 +56,14 @@ def _forms(types: frozenset[str]) -> _Forms:
     bracketed = rf"\[ ?(?P<loose>{loose}){_LOOSE}(?P<id>{_ID}) ?\]"
     bare = rf"(?P<strict>{strict}){_STRICT}(?P<bare_id>{_ID})"
     letters = "".join(sorted({name[0] for name in types}))
+    stems = sorted({name[:4] for name in types})
     return _Forms(
         whole=re.compile(rf"{bracketed}|(?<![0-9A-Za-z]){bare}(?![0-9A-Za-z])", re.IGNORECASE | re.ASCII),
         begun=regex.compile(rf"{bracketed}|{bare}", regex.IGNORECASE | regex.ASCII),
-        hint=re.compile("|".join([r"\[", *(_stem(name[:4]) for name in sorted(types))]), re.IGNORECASE | re.ASCII),
         start=re.compile(rf"\[|(?<![0-9A-Za-z])[{letters}]", re.IGNORECASE | re.ASCII),
+        hint=re.compile("|".join(map(_stem, stems)), re.IGNORECASE | re.ASCII),
+        stems=tuple(map(str.lower, stems)),
+        ends=tuple({stem[:length].lower() for stem in stems for length in range(1, len(stem))}),
     )
 
 
@@ -83,7 +97,7 @@ class Restorer:
         forms = self._forms
         if forms is None:
             return text
-        if not self._held and forms.hint.search(text) is None:
+        if not self._held and not forms.hinted(text):
             self._last = text[-1:] or self._last
             return text
         return self._take(self._held + text, final=False)

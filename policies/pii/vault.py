@@ -10,9 +10,9 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,8 +25,13 @@ ID_LENGTH: Final = 5
 LONGEST: Final = 64
 """No placeholder is longer."""
 
-_LETTERS: Final = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
-"""What letter a byte of a digest becomes."""
+MOST_ATTEMPTS: Final = 1_000_000
+
+_DIGITS, _LETTERS, _EITHER = (
+    "".join(characters[byte % len(characters)] for byte in range(256)).encode()
+    for characters in (ALPHABET[:8], ALPHABET[8:], ALPHABET)
+)
+"""What a byte of a digest becomes."""
 _FORMAT: Final = b"\x01"
 _NONCE: Final = 12
 
@@ -34,20 +39,27 @@ _NONCE: Final = 12
 class Vault:
     """Placeholders of one scope (a request, a conversation) and their originals. Not thread-safe."""
 
-    __slots__ = ("_by_id", "_by_value", "_hash_key", "_said", "_secret")
+    __slots__ = ("_by_id", "_by_value", "_given_hash_key", "_given_secret", "_said", "_start")
 
     def __init__(self, scope_secret: bytes | None = None, *, hash_key: bytes | None = None) -> None:
         """`scope_secret`: 16 to 64 bytes; without one a fresh random secret is used, so nothing links two requests.
 
         `hash_key` keys the irreversible `hash` action and should live as long as hashes are to be comparable.
         """
-        self._secret = secrets.token_bytes(32) if scope_secret is None else scope_secret
-        if not 16 <= len(self._secret) <= 64:
+        if scope_secret is not None and not 16 <= len(scope_secret) <= 64:
             raise ValueError("A scope's secret has 16 to 64 bytes.")
-        self._hash_key = self._secret if hash_key is None else hash_key
+        self._given_secret, self._given_hash_key = scope_secret, hash_key
+        self._start: Any = None  #: the keyed hash before its first byte
         self._by_value: dict[tuple[str, str], str] = {}
         self._by_id: dict[str, tuple[str, str]] = {}
         self._said = ""
+
+    @property
+    def _secret(self) -> bytes:
+        """Drawn when it is first needed: most requests hold nothing that needs one."""
+        if self._given_secret is None:
+            self._given_secret = secrets.token_bytes(32)
+        return self._given_secret
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -71,28 +83,32 @@ class Vault:
         known = self._by_value.get((kind, value))
         if known is not None:
             return known
-        for token in self._tokens(kind, value):
-            if token not in self._by_id and token not in self._said:
-                break
+        subject = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+        token = self._token(0, subject)
+        attempt = 1
+        while token in self._by_id or token in self._said:  # something else has it already
+            if attempt == MOST_ATTEMPTS:
+                raise VaultError("The scope has no free placeholders left.")
+            token = self._token(attempt, subject)
+            attempt += 1
         self._by_id[token] = (kind, value)
         placeholder = self._by_value[kind, value] = f"[{kind}_{token}]"
         return placeholder
 
-    def _tokens(self, kind: str, value: str) -> Iterator[str]:
-        """The ids that a value may have, in order: the first, unless something else has it already."""
-        subject = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-        for attempt in range(1_000_000):
-            digest = blake2b(b"%d\0%s" % (attempt, subject), key=self._secret, digest_size=ID_LENGTH).digest()
-            token = digest.translate(_LETTERS).decode()
-            # Letters and digits both: such a word is neither a word nor a number of the text around it.
-            if not token.isalpha() and not token.isdigit():
-                yield token
-        raise VaultError("The scope has no free placeholders left.")
+    def _token(self, attempt: int, subject: bytes) -> str:
+        """An id that a value may have: a letter, a digit, then either, so that it is neither a word nor a number."""
+        if self._start is None:
+            self._start = blake2b(key=self._secret, digest_size=ID_LENGTH)
+        state = self._start.copy()
+        state.update(b"%d\0%s" % (attempt, subject))
+        digest = state.digest()
+        start = digest[:1].translate(_LETTERS) + digest[1:2].translate(_DIGITS)
+        return (start + digest[2:].translate(_EITHER)).decode()
 
     def digest(self, kind: str, value: str) -> str:
         """The irreversible stand-in of a value: keyed, never in the map."""
         subject = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-        return f"{kind}#{hmac.digest(self._hash_key, b'hash' + subject, 'sha256').hex()[:16]}"
+        return f"{kind}#{hmac.digest(self._given_hash_key or self._secret, b'hash' + subject, 'sha256').hex()[:16]}"
 
     def entry(self, token: str) -> tuple[str, str] | None:
         """(type, original) of an id as it stands in a placeholder, upper case."""

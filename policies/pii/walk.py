@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from policies.pii.allowance import Allowance, Exhausted
 from policies.pii.cache import Findings
 from policies.pii.data import Direction, Entity, PiiRules, Source
 from policies.pii.engine import Engine
@@ -25,10 +26,6 @@ from policies.pii.vault import Vault
 
 DEPTH: Final = 64
 """Containers inside of containers, JSON inside of strings counted with them."""
-INLINE_CHARACTERS: Final = 4_096
-"""Up to so many characters that nobody has seen yet are looked at on the event loop; more go to a thread."""
-INLINE_UNSEEN: Final = 240
-"""The same for characters that a model would have to compute: a fifteenth of a millisecond for ten of them."""
 
 SOURCE_OF_ROLE: Final = {
     "system": Source.SYSTEM,
@@ -126,15 +123,17 @@ def mask_request(
     cache: Findings,
     *,
     sources: Mapping[int | str, Source] | None = None,
+    allowance: Allowance | None = None,
 ) -> Masked:
     """A masked copy of a request's body; what needs no change is shared with the original.
 
     `sources` says for messages (by index) and other fields (by name) that they hold something else than their role or
     name tells: passages of documents, above all.
     Counts are of distinct values: a value that stands five times in the request counts once.
-    Raises Blocked, MediaRefused, TextTooLarge, TooDeep (all PiiRefused), or DetectorFailed.
+    Raises Blocked, MediaRefused, TextTooLarge, TooDeep (all PiiRefused), or DetectorFailed; Exhausted where the body
+    needs more than the allowance: what was found until then is remembered, and the same call may go on from it.
     """
-    walk = _Walk(body, rules, engine, vault, cache, Direction.REQUEST)
+    walk = _Walk(body, rules, engine, vault, cache, Direction.REQUEST, allowance)
     masked = walk.request(body, sources or {})
     walk.refuse_blocked()
     return Masked(masked, walk.counts(), vault)
@@ -183,11 +182,8 @@ async def mask_request_async(
     *,
     sources: Mapping[int | str, Source] | None = None,
     executor: Executor | None = None,
-    inline: int = INLINE_CHARACTERS,
 ) -> Masked:
-    """As `mask_request`; on the event loop when little is new, in a thread otherwise.
-
-    A model is dearer than patterns, and remembers sentences: what counts is how much of the text it has not seen.
+    """As `mask_request`; on the event loop while little is new, in a thread otherwise.
 
     A thread makes it no faster, as the interpreter is one; it keeps the loop answering. The two take turns of
     `sys.getswitchinterval()`, and the loop loses its turn at each scan and system call. Measured with 400-character
@@ -195,28 +191,10 @@ async def mask_request_async(
     Python's 5 ms turns, 8 ms with turns of 1 ms, and no less with shorter ones, which only cost more.
     """
     mask = partial(mask_request, body, rules, engine, vault, cache, sources=sources)
-    if not _more_than(inline, body, engine, cache):
-        return mask()
-    return await asyncio.get_running_loop().run_in_executor(executor, mask)
-
-
-def _more_than(limit: int, body: Any, engine: Engine, cache: Findings) -> bool:
-    """Whether more than `limit` characters would have to be analysed, or more than INLINE_UNSEEN by a model."""
-    asked = {name: value for name, value in body.items() if name != "model"} if isinstance(body, dict) else body
-    texts = strings(asked)  # the model's name is the one string that is not looked at
-    if not engine.foresees and sum(map(len, texts)) <= limit:
-        return False
-    new = unseen = 0
-    for text in texts:
-        if text in PROTOCOL_WORDS or cache.get(cache.key(text, "", engine.version)) is not None:
-            continue
-        new += len(text)
-        if new > limit:
-            return True
-        unseen += engine.unseen(text)
-        if unseen > INLINE_UNSEEN:
-            return True
-    return False
+    try:
+        return mask(allowance=Allowance())
+    except Exhausted:
+        return await asyncio.get_running_loop().run_in_executor(executor, mask)
 
 
 def strings(value: Any) -> list[str]:
@@ -238,10 +216,17 @@ class _Walk:
     """One pass over one value."""
 
     def __init__(
-        self, root: Any, rules: PiiRules, engine: Engine, vault: Vault, cache: Findings, direction: Direction
+        self,
+        root: Any,
+        rules: PiiRules,
+        engine: Engine,
+        vault: Vault,
+        cache: Findings,
+        direction: Direction,
+        allowance: Allowance | None = None,
     ) -> None:
         self._root, self._rules, self._engine, self._vault, self._cache = root, rules, engine, vault, cache
-        self._direction = direction
+        self._direction, self._allowance = direction, allowance
         self._seen: dict[str, set[str]] = {}
         self._blocked: set[str] = set()
         self._reserved = False
@@ -409,7 +394,7 @@ class _Walk:
         if found is None:
             if time.monotonic() > self._deadline:
                 raise DetectorFailed("The detection of personal data took too long, so nothing may pass.")
-            found = self._engine.detect(text, hint)
+            found = self._engine.detect(text, hint, self._allowance)
             self._cache.put(key, found)
         return found
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final
 
+from policies.pii.allowance import Allowance
 from policies.pii.cache import Findings
 from policies.pii.data import Entity
 from policies.pii.ner.model import TYPES, Model
 from policies.pii.ner.spans import BIAS, found
-from policies.pii.ner.words import SEGMENT_CHARACTERS, Word, is_marked, key_text, segments
+from policies.pii.ner.words import SEGMENT_CHARACTERS, Word, is_marked, key_text, places, segments
 from policies.pii.readings import fold
 
 REMEMBERED: Final = 100_000
@@ -39,24 +40,21 @@ class NameDetector:
 
     def detect(self, text: str) -> list[Entity]:
         """What is found in the text; offsets in code points."""
+        return self._detect(text, None)
+
+    def detect_within(self, text: str, allowance: Allowance) -> list[Entity]:
+        """As `detect`. Raises Exhausted before it computes more than is allowed."""
+        return self._detect(text, allowance)
+
+    def _detect(self, text: str, allowance: Allowance | None) -> list[Entity]:
         reading = fold(text) if not text.isascii() else None
         plain = text if reading is None else reading.text
-        entities = list(_joined(plain, self._found(plain)))
+        entities = list(_joined(plain, self._found(plain, allowance)))
         if reading is None or reading.starts is None:
             return entities
         return [Entity(each.type, *reading.span(each.start, each.end), each.score) for each in entities]
 
-    def unseen(self, text: str) -> int:
-        """How many characters of the text lie in segments that would have to be computed."""
-        plain = text if text.isascii() else fold(text).text
-        known = self._known
-        return sum(
-            end - start
-            for start, end in segments(plain, self._most)
-            if known.get(known.key(*key_text(plain[start:end]), "")) is None
-        )
-
-    def _found(self, text: str) -> Iterator[Entity]:
+    def _found(self, text: str, allowance: Allowance | None) -> Iterator[Entity]:
         """The entities of all segments, by place."""
         known = self._known
         parts = [(start, text[start:end]) for start, end in segments(text, self._most)]
@@ -64,6 +62,8 @@ class NameDetector:
         results = {key: known.get(key) for key in keys}
         fresh = {key: part for key, (_, part) in zip(keys, parts, strict=True) if results[key] is None}
         if fresh:
+            if allowance is not None:
+                allowance.compute(sum(map(len, fresh.values())))
             results.update(self._computed(fresh))
         for key, (start, part) in zip(keys, parts, strict=True):
             for entity in self._placed(results[key] or (), part):
@@ -73,10 +73,8 @@ class NameDetector:
         """A segment's entities as stretches of this segment: the marks in the remembered one may be shorter."""
         if not entities or not is_marked(part):
             return entities
-        words = self._model.lexicon.words(part)
-        return tuple(
-            Entity(each.type, words[each.start].start, words[each.end - 1].end, each.score) for each in entities
-        )
+        words = places(part)
+        return tuple(Entity(each.type, words[each.start][0], words[each.end - 1][1], each.score) for each in entities)
 
     def _computed(self, fresh: Mapping[bytes, str]) -> dict[bytes, Found]:
         """What the model finds in segments; remembers it. In those with marks, places are numbers of words."""

@@ -29,10 +29,11 @@ _DIGITS: Final = {ord(digit): "0" for digit in "123456789"}
 _TOKEN: Final = re.compile(r"([^\W\d_]++(?!\d))|([^\W_]+)|(\S)")
 
 #: A sentence ends where a mark and white space stand before what may begin one, unless the word before is a title,
-#: an initial or an abbreviation.
+#: an initial or an abbreviation. (The mark comes first, as only then the search leaps from one to the next.)
 _BREAK: Final = re.compile(
-    r"\n+|(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr|St|No|vs|Jr|Sr|Co|mr|ms|dr))(?<!\b(?:Mrs|Ltd|Inc|Rev|Hon|Gen|Col|Sgt|Ref|mrs))"
-    r"(?<!\b(?:Prof|Capt|Dott|Corp|Mlle))[.!?][\"')\]]*[ \t]+(?=[\"'(\[A-Za-z0-9])"
+    r"\n+|[.!?](?<!\b[A-Z].)(?<!\b(?:Mr|Ms|Dr|St|No|vs|Jr|Sr|Co|mr|ms|dr).)"
+    r"(?<!\b(?:Mrs|Ltd|Inc|Rev|Hon|Gen|Col|Sgt|Ref|mrs).)(?<!\b(?:Prof|Capt|Dott|Corp|Mlle).)"
+    r"[\"')\]]*[ \t]+(?=[\"'(\[A-Za-z0-9])"
 )
 
 SHAPES: Final = 16
@@ -99,6 +100,12 @@ def _cut(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
         yield begin, at
         begin = at
     yield begin, end
+
+
+def places(segment: str) -> list[tuple[int, int]]:
+    """Where the words of a segment stand: as `Lexicon.words` finds them, without looking anything up."""
+    text = segment.translate(_DIGITS)
+    return [match.span() for match in (_spots(text) if is_marked(text) else _TOKEN.finditer(text))]
 
 
 class Lexicon:

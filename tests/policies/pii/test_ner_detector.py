@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from policies.pii.allowance import Allowance, Exhausted
 from policies.pii.data import PiiRules
 from policies.pii.engine import Engine
 from policies.pii.errors import DetectorFailed
@@ -113,9 +114,17 @@ def test_the_same_segment_is_computed_once_and_figures_and_addresses_in_it_may_d
     detector.detect(first)
     before = detector.words
     second = first.replace("12", "97").replace("m.holloway", "margaret.holloway.1")
-    assert detector.unseen(second) == 0
+    assert detector.detect_within(second, Allowance(computed=0)) == detector.detect(second)
     assert found(second, detector) == found(second)
     assert detector.words == before > 0
+
+
+def test_no_more_is_computed_than_is_allowed():
+    detector, text = Counted(), "Margaret Holloway ordered twelve chairs for the annexe of the old mill in Harrogate."
+    with pytest.raises(Exhausted):
+        detector.detect_within(text, Allowance(computed=len(text) - 1))
+    assert detector.words == 0
+    assert detector.detect_within(text, Allowance(computed=len(text))) == NameDetector().detect(text) != []
 
 
 def test_a_segment_found_before_is_found_at_its_new_place():

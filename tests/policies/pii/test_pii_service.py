@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from policies.pii.allowance import CHARACTERS
 from policies.pii.cache import Findings
 from policies.pii.data import Entity, PiiRules
 from policies.pii.engine import Engine
@@ -15,7 +16,7 @@ from policies.pii.errors import Blocked, TextTooLarge
 from policies.pii.redaction import Pii
 from policies.pii.restore import restore_value
 from policies.pii.vault import Vault
-from policies.pii.walk import INLINE_CHARACTERS, mask_request, mask_request_async
+from policies.pii.walk import mask_request, mask_request_async
 
 PII = Pii()
 ALL = PiiRules()
@@ -133,12 +134,22 @@ def test_a_short_request_is_masked_on_the_loop_and_a_long_one_in_a_thread():
         return detector.threads
 
     assert asyncio.run(run(f"I am {EMAIL}")) == {threading.main_thread()}
-    assert threading.main_thread() not in asyncio.run(run(f"I am {EMAIL}" + " words" * INLINE_CHARACTERS))
+    assert threading.main_thread() not in asyncio.run(run(f"I am {EMAIL}" + " words" * CHARACTERS))
+
+
+def test_many_short_new_texts_go_to_a_thread_where_the_allowance_ends():
+    detector, cache, vault = Counting(), Findings(), Vault()
+    body = user(*(f"Write to {n}.{EMAIL}, please. " + "words " * 200 for n in range(8)))
+    masked = asyncio.run(mask_request_async(body, ALL, Engine([detector]), vault, cache))
+    assert len(detector.threads) == 2
+    assert sorted(detector.texts) == sorted({*detector.texts})  # what the loop had seen is not looked at again
+    assert masked.counts == {"EMAIL_ADDRESS": 8}
+    assert restore_value(masked.body, vault) == body
 
 
 def test_a_long_request_that_was_seen_before_is_masked_on_the_loop():
     detector, cache = Counting(), Findings()
-    engine, body = Engine([detector]), user("words " * INLINE_CHARACTERS)
+    engine, body = Engine([detector]), user("words " * CHARACTERS)
 
     async def run() -> None:
         await mask_request_async(body, ALL, engine, Vault(), cache)
