@@ -590,6 +590,7 @@ class Stream:
         """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""
         if self._forget is not None:
             self._forget()
+            self._forget = None  # it knows this stream: only the collector could free the two together
         settled = self._settle("interrupted")
         if self._opened is not None:
             await self._opened.close()
