@@ -9,7 +9,7 @@ up:  ## install, start everything, seed two demo tenants; Ctrl-C stops all of it
 	@sh launch/install.sh up && exec .venv/bin/python -m launch
 
 test:  ## the whole test suite, against a real PostgreSQL and a real Redis
-	@sh launch/install.sh test && exec .venv/bin/python -m pytest $(ARGS)
+	@sh launch/install.sh test && exec sh launch/test.sh $(ARGS)
 
 check:  ## format, lint, types, import contracts, migrations and OpenAPI schema in step
 	@sh launch/install.sh test && exec .venv/bin/python -m launch.check

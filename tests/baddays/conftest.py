@@ -68,6 +68,7 @@ class Answer:
     ended: float
     retry_after: str = ""
     code: str = ""
+    message: str = ""
 
 
 class Installation:
@@ -209,9 +210,9 @@ class House:
                 text = answer.read().decode()
         except httpx.HTTPError:
             pass  # the server died; what it had sent until then counts
-        code = json.loads(text)["error"]["code"] if status > 200 and text else ""
+        error = json.loads(text)["error"] if status > 200 and text else {"code": "", "message": ""}
         whole = status == 200 and text.endswith("data: [DONE]\n\n" if stream else "}")
-        return Answer(status, request_id, whole, began, time.monotonic(), wait, code)
+        return Answer(status, request_id, whole, began, time.monotonic(), wait, error["code"], error["message"])
 
     def search(self, query: str, collections: Sequence[str] | None = None) -> httpx.Response:
         body = {"query": query} | ({"collections": collections} if collections else {})

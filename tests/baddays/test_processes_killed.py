@@ -27,7 +27,10 @@ def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
         assert eventually(lambda: any(a.code == "insufficient_quota" for a in got), 90), "the budget was never reached"
     answered = [answer for answer in got if answer.status == 200]
     cut = [answer for answer in answered if not answer.whole]
-    assert {answer.status for answer in got} <= {0, 200, 429}
+    # A disk that stands still for seconds makes a 503 that says when to come back; nothing else may come of a kill.
+    asked_back = [answer for answer in got if answer.status == 503 and answer.retry_after]
+    assert [answer for answer in got if answer.status not in (0, 200, 429) and answer not in asked_back] == []
+    assert len(asked_back) * 10 < len(answered), asked_back
     assert cut, "nobody was cut off: the kill came too late to show anything"
     assert acme.at.not_once([answer for answer in answered if answer.whole]) == []
     acme.at.bury(workers, since=now)
