@@ -99,7 +99,7 @@ class Verdict:
             known = tightest.get(counter.kind)
             if known is None or left < known[0]:
                 tightest[counter.kind] = left, counter.limit, ahead
-        found = []
+        found: list[tuple[bytes, bytes]] = []
         for kind, (left, most, ahead) in tightest.items():
             limit, remaining, reset = _HEADERS[kind]
             seconds = (b"%.3f" % (ahead / 1e6)).rstrip(b"0").rstrip(b".")
@@ -302,11 +302,11 @@ class Limits:
             if ask.future is not None and not ask.future.done():
                 ask.future.set_result(self._verdict(ask.counters, ask.units, allowed, ahead, 1))
         now = time.time() * 1e6
-        for name, ahead in zip(question.names, question.ahead, strict=True):
+        for name, found in zip(question.names, question.ahead, strict=True):
             state = self._states.get(name)
             if state is not None:
-                state.tat, state.heard_at = now + ahead, now
-                state.usable = (MINUTE - ahead) / (2 * self._workers)
+                state.tat, state.heard_at = now + found, now
+                state.usable = (MINUTE - found) / (2 * self._workers)
         told = list(self._untold.values())  # since the question was asked
         use(told, [counter.state.untold for counter in told])
 

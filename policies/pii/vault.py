@@ -101,7 +101,7 @@ class Vault:
             self._start = blake2b(key=self._secret, digest_size=ID_LENGTH)
         state = self._start.copy()
         state.update(b"%d\0%s" % (attempt, subject))
-        digest = state.digest()
+        digest: bytes = state.digest()
         start = digest[:1].translate(_LETTERS) + digest[1:2].translate(_DIGITS)
         return (start + digest[2:].translate(_EITHER)).decode()
 
