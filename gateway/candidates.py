@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from billing.services import is_priced
+from billing.services import BudgetView, is_priced
 from policies.services import Rules
+from tenants.data import Caller
 
 from .catalogue import ModelView
 from .data import Call, Target
@@ -33,6 +34,10 @@ class Choice:
     needs: list[str] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     private: str = ""  #: why only self-hosted deployments may answer
+
+    def copy(self) -> Choice:
+        """One that goes on from here by itself."""
+        return Choice(list(self.targets), list(self.needs), list(self.rejected), self.private)
 
     def keep(self, kept: Callable[[Target], bool], reason: str) -> None:
         """Rejects the candidates that are not kept."""
@@ -57,10 +62,30 @@ class Choice:
         return {"route": told}
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all calls of one caller to one model with the same needs have in common, as long as nothing changes: worked
+    out once a snapshot, and anew `until` (unix seconds) some price changes by itself.
+    """
+
+    caller: Caller
+    rules: Rules
+    model: ModelView
+    choice: Choice  #: by capabilities, residency and price
+    budgets: tuple[BudgetView, ...]
+    rates: list[tuple[int, int]]  #: of its deployments: pico-dollars for the dearest token in, and out
+    until: float
+
+
 def choose(
-    choice: Choice, call: Call, model: ModelView, rules: Rules, prices: Callable[[UUID], Mapping[str, int]]
+    choice: Choice,
+    call: Call,
+    model: ModelView,
+    rules: Rules,
+    prices: Callable[[UUID], Mapping[str, int]],
+    needed: Iterable[str],
 ) -> None:
-    """Policy and route: leaves the deployments that may answer. Raises GatewayError when none may."""
+    """Policy, route and needs: leaves the deployments that may answer. Raises GatewayError when none may."""
     choice.keep(lambda t: call.kind in t.capabilities or not t.capabilities, "does not answer calls of this kind")
     if not choice.targets:
         raise InvalidRequest(f"The model {model.name!r} cannot answer calls of this kind.", param="model")
@@ -73,7 +98,7 @@ def choose(
             f"The model {model.name!r} has no price yet, so its calls cannot be charged: ask an administrator for one.",
             retry_after=60,
         )
-    choice.needs = list(needs(call))
+    choice.needs = list(needed)
     for need in choice.needs:
         able = {target.id for target in choice.targets if need in target.capabilities}
         _prefer(choice, _among(able), f"does not say that it knows {need}")

@@ -45,7 +45,7 @@ from tenants.isolation.pool import Pool
 from tenants.snapshot import Snapshot, Snapshots
 
 from . import prompts
-from .candidates import Choice, choose, fit, keep_private
+from .candidates import Choice, Plan, choose, fit, keep_private, needs
 from .catalogue import PART as CATALOGUE
 from .catalogue import Catalogue, ModelView
 from .data import Call, RetrievalRequest, Target, Tokens
@@ -239,13 +239,13 @@ class Pipeline:
         seen.policy = rules.label
         if rules.refusal:
             raise PolicyViolation(rules.refusal)
-        model = _model(call, caller, rules, snapshot)
         if call.previous is not None:
+            _model(call, caller, rules, snapshot)
             call = await self._continued(call, caller)
-        prices, asked = _prices(snapshot).of, _estimated_input(call)
-        choice, seen.model = Choice(list(model.targets)), model
+        plan = _planned(call, caller, rules, snapshot, seen)
+        model, prices, asked = plan.model, _prices(snapshot).of, _estimated_input(call)
+        choice, seen.model = plan.choice.copy(), model
         seen.choice = choice
-        choose(choice, call, model, rules, prices)
         fit(choice, asked)
         targets = choice.targets
 
@@ -267,7 +267,7 @@ class Pipeline:
         targets = self.router.order(choice.targets, model.strategy, prices)
 
         size = _input_bound(masked.body)
-        reservation, ceiling = await self._reserve(caller, snapshot, model, targets, size, wanted)
+        reservation, ceiling = await self._reserve(caller, snapshot, plan, targets, size, wanted)
         intent = Intent(
             call=call.id,
             caller=caller,
@@ -392,20 +392,17 @@ class Pipeline:
         self,
         caller: Caller,
         snapshot: Snapshot,
-        model: ModelView,
+        plan: Plan,
         targets: Sequence[Target],
         size: int,
         wanted: int,
     ) -> tuple[Reservation, int]:
         """Holds the worst case in every budget of the call; near a limit, what is left of it and a lower ceiling."""
-        prices = _prices(snapshot)
-        budgets: Budgets = snapshot.parts["budgets"]
-        rates = [dearest(prices.of(target.id)) for target in targets]
+        rates = plan.rates if len(targets) == len(plan.rates) else _rates(snapshot, targets)
         amount = _most(rates, size, wanted)
         lowest = _most(rates, size, min(wanted, FEWEST_TOKENS))
-        found = budgets.of(department=caller.department, user=caller.user, key=caller.key, model=model.id)
         try:
-            reservation = await self._leases.reserve(caller.tenant, found, amount, at_least=lowest)
+            reservation = await self._leases.reserve(caller.tenant, plan.budgets, amount, at_least=lowest)
         except NoBudget as error:
             raise BudgetExhausted(str(error)) from error
         except LedgerUnavailable as error:
@@ -682,6 +679,32 @@ def _purpose(call: Call) -> str:
 def _prices(snapshot: Snapshot) -> Prices:
     prices: Prices = snapshot.parts["prices"]
     return prices
+
+
+def _planned(call: Call, caller: Caller, rules: Rules, snapshot: Snapshot, seen: Seen) -> Plan:
+    """A call's plan: the one at hand where nothing has changed. Raises GatewayError; `seen` keeps what is known."""
+    needed = tuple(needs(call))
+    place = id(caller), id(rules), call.model, call.kind, needed
+    plans: dict[Any, Plan] = snapshot.caches.setdefault("plans", {})
+    plan = plans.get(place)
+    if plan is not None and plan.caller is caller and plan.rules is rules and time.time() < plan.until:
+        return plan
+    model = _model(call, caller, rules, snapshot)
+    prices = _prices(snapshot)
+    choice = seen.choice = Choice(list(model.targets))
+    seen.model = model
+    choose(choice, call, model, rules, prices.of, needed)
+    budgets: Budgets = snapshot.parts["budgets"]
+    found = budgets.of(department=caller.department, user=caller.user, key=caller.key, model=model.id)
+    rates = _rates(snapshot, choice.targets)
+    plan = plans[place] = Plan(caller, rules, model, choice.copy(), found, rates, prices.next_change)
+    return plan
+
+
+def _rates(snapshot: Snapshot, targets: Sequence[Target]) -> list[tuple[int, int]]:
+    """Of deployments: pico-dollars for the dearest token that goes in, and that comes out."""
+    prices = _prices(snapshot)
+    return [dearest(prices.of(target.id)) for target in targets]
 
 
 def _may_call(caller: Caller, rules: Rules, model: ModelView) -> bool:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
 
-from gateway.candidates import Choice, choose, fit, keep_private, needs
+from billing.services import Budgets, Prices
+from gateway import pipeline
+from gateway.candidates import Choice, Plan, choose, fit, keep_private, needs
+from gateway.catalogue import PART as CATALOGUE
 from gateway.catalogue import ModelView
 from gateway.data import Call, Target
 from gateway.errors import InvalidRequest, PolicyViolation, Unavailable
 from gateway.surfaces import anthropic_messages, openai_chat
 from policies.rules import combine
 from policies.services import Rules
+from tenants.snapshot import Snapshot
 from tests.gateway.fakes import target
 
 USER = {"role": "user", "content": "hello"}
@@ -42,7 +48,7 @@ def model(*targets: Target) -> ModelView:
 
 def chosen(asked: Call, *targets: Target, tokens: int = 10, **policy: Any) -> Choice:
     choice = Choice(list(targets))
-    choose(choice, asked, model(*targets), rules(**policy), lambda _: PRICES)
+    choose(choice, asked, model(*targets), rules(**policy), lambda _: PRICES, needs(asked))
     fit(choice, tokens)
     return choice
 
@@ -112,7 +118,7 @@ def test_errors_when_none_is_left():
     with pytest.raises(PolicyViolation):
         chosen(call(), named("a", "chat", region="us"), residency=["de"])
     with pytest.raises(Unavailable):
-        choose(Choice([named("a", "chat")]), call(), model(), rules(), lambda _: {})
+        choose(Choice([named("a", "chat")]), call(), model(), rules(), lambda _: {}, ())
 
 
 # -- what must stay in the house --------------------------------------------------------------------------------------
@@ -175,3 +181,48 @@ def test_the_record_names_candidates_needs_and_reasons():
 
 def test_where_there_was_nothing_to_choose_nothing_is_recorded():
     assert chosen(call(), named("a", "chat")).row(model()) == {}
+
+
+# -- what calls have in common ----------------------------------------------------------------------------------------
+
+
+class Common:
+    """One caller's calls to one model, in one snapshot whose prices may change by themselves."""
+
+    def __init__(self, *, next_change: float = float("inf")) -> None:
+        self.target = named("a", "chat")
+        steps = {self.target.id: ((0.0, PRICES), (next_change, {kind: 7 * price for kind, price in PRICES.items()}))}
+        found = model(self.target)
+        self.rules = rules()
+        self.caller = SimpleNamespace(may_call=lambda *_: True, department=None, user=None, key=uuid4())
+        parts = {CATALOGUE: {found.name: found}, "prices": Prices(steps, next_change), "budgets": Budgets({})}
+        self.snapshot = Snapshot(uuid4(), (1, 1), {}, parts)
+
+    def plan(self, **body: Any) -> Plan:
+        return pipeline._planned(call(**body), self.caller, self.rules, self.snapshot, pipeline.Seen())
+
+
+def test_calls_that_need_the_same_share_a_plan_and_do_not_change_it():
+    common = Common()
+    first = common.plan()
+    choice = first.choice.copy()
+    choice.keep(lambda _: False, "is only a test")
+    assert common.plan() is first
+    assert (first.choice.targets, first.choice.rejected) == ([common.target], [])
+    assert common.plan(tools=[TOOL]) is not first
+
+
+def test_other_rules_make_another_plan():
+    common = Common()
+    first = common.plan()
+    common.rules = rules(residency=["eu"])
+    with pytest.raises(PolicyViolation):
+        common.plan()
+    assert first.rates == [(PRICES["input"], PRICES["output"])]
+
+
+def test_a_price_that_changes_by_itself_is_seen_by_the_next_call():
+    common = Common(next_change=time.time() + 0.05)
+    assert common.plan().rates == [(PRICES["input"], PRICES["output"])]
+    time.sleep(0.06)
+    assert common.plan().rates == [(7 * PRICES["input"], 7 * PRICES["output"])]
