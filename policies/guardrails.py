@@ -521,20 +521,39 @@ def parse(document: Any) -> Guardrails:
 
 
 def merged(wide: dict[str, Any], narrow: dict[str, Any], locked: bool) -> dict[str, Any]:
-    """A narrower document over a wider one, guardrail by guardrail. Where the wider one is locked, its guardrails stay
-    as they are; only their mode may become stricter, and others may be added.
+    """A narrower document over a wider one, guardrail by guardrail. Where the wider one is locked, its guardrails stay;
+    their mode and sizes may become stricter, topics may be denied besides, and other guardrails may be added.
     """
     if not locked:
         return {**wide, **narrow}
     result = {**narrow, **wide}
     for name in wide.keys() & narrow.keys() - {"patterns"}:
         ours, theirs = wide[name], narrow[name]
-        if isinstance(ours, dict) and isinstance(theirs, dict) and _strict(theirs) > _strict(ours):
-            result[name] = {**ours, "mode": theirs["mode"]}
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            result[name] = _tighter(name, ours, theirs)
     patterns = [document.get("patterns", []) for document in (wide, narrow)]
     if all(isinstance(found, list) for found in patterns) and any(patterns):
         result["patterns"] = [*patterns[0], *patterns[1]]
     return result
+
+
+def _tighter(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Of a guardrail what a narrower document may change where the wider one is locked. What has no meaning stays in
+    it, to be refused when it is read."""
+    found = dict(ours)
+    if _strict(theirs) > _strict(ours):
+        found["mode"] = theirs["mode"]
+    if name == "size":
+        for limit in theirs.keys() - {"mode"}:
+            both = [entry[limit] for entry in (ours, theirs) if limit in entry]
+            found[limit] = min(both) if all(isinstance(value, int) for value in both) else theirs[limit]
+    if name == "topics" and isinstance(ours.get("deny"), dict) and isinstance(theirs.get("deny"), dict):
+        denied = dict(ours["deny"])
+        for topic, words in theirs["deny"].items():
+            known = denied.get(topic, [])
+            denied[topic] = [*known, *words] if isinstance(known, list) and isinstance(words, list) else words
+        found["deny"] = denied
+    return found
 
 
 def _strict(entry: Mapping[str, Any]) -> int:

@@ -21,7 +21,7 @@ from .reading import read_object
 SECTIONS = frozenset({"pii", "models", "guardrails", "residency", "retention", "logging", "conditions", "locked"})
 
 #: Sections that a condition may make stricter.
-TIGHTENING = frozenset({"pii", "models", "residency", "logging"})
+TIGHTENING = frozenset({"pii", "models", "guardrails", "residency", "logging"})
 
 #: from what keeps least to what keeps most
 LOGGING_MODES = ("none", "metadata", "redacted", "full")

@@ -10,6 +10,7 @@ import pytest
 
 from policies.conditions import Context
 from policies.errors import RulesError
+from policies.guardrails import Mode
 from policies.rules import ActivePolicy, Rules, resolve, validate
 
 LEGAL, KEY = uuid4(), uuid4()
@@ -140,6 +141,51 @@ def test_a_purpose_decides_and_what_it_brings_only_tightens():
     loosening = {"when": {"purpose": ["x"]}, "rules": {"pii": {"PERSON": "allow"}, "logging": "full"}}
     found = rules({"pii": {"PERSON": "mask"}, "logging": "none", "conditions": [loosening]}).at(Context(purpose="x"))
     assert (pii(found, "PERSON")[0], found.logging) == ("mask", "none")
+
+
+def test_a_condition_may_bring_guardrails_and_never_weaken_them():
+    """Injections are blocked for marketing, and a secret stays blocked although the condition would only watch it."""
+    held = {
+        "prompt_injection": {"mode": "block"},
+        "secrets": {"mode": "observe"},
+        "size": {"mode": "block", "characters": 10},
+    }
+    document = {
+        "guardrails": {"prompt_injection": {"mode": "observe"}, "secrets": {"mode": "block"}},
+        "conditions": [{"when": {"purpose": ["marketing"]}, "rules": {"guardrails": held}}],
+    }
+    validate(document)
+    found = rules(document)
+    assert modes(found) == {"prompt_injection": "observe", "secrets": "block"}
+    assert modes(found.at(Context(purpose="marketing"))) == {
+        "prompt_injection": "block",
+        "secrets": "block",
+        "size": "block",
+    }
+
+
+def test_locked_guardrails_take_what_is_stricter():
+    wide = {
+        "guardrails": {
+            "size": {"mode": "block", "characters": 100},
+            "topics": {"mode": "block", "deny": {"layoffs": ["redundancies"]}},
+        },
+        "locked": ["guardrails"],
+    }
+    narrow = {
+        "guardrails": {
+            "size": {"mode": "observe", "characters": 1000, "messages": 3},
+            "topics": {"mode": "observe", "deny": {"layoffs": ["job cuts"], "takeover": ["merger"]}},
+        }
+    }
+    size, topics = sorted(rules(wide, narrow).guardrails.all, key=lambda guardrail: guardrail.name)
+    assert (size.mode, size.characters, size.messages) == (Mode.BLOCK, 100, 3)
+    assert topics.deny == (("layoffs", ("redundancies", "job cuts")), ("takeover", ("merger",)))
+    assert topics.mode is Mode.BLOCK
+
+
+def modes(found: Rules) -> dict[str, str]:
+    return {guardrail.name: guardrail.mode.value for guardrail in found.guardrails.all}
 
 
 def test_conditions_of_wider_policies_stay():
