@@ -235,9 +235,9 @@ async def _stream(exchange: Exchange, answer: Stream, request_id: UUID) -> None:
         await exchange.end(answer.last)
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if not answer.hung_up or task is None:
+        if not answer.over or task is None:
             raise
-        task.uncancel()  # the client has gone: nobody is left to answer
+        task.uncancel()  # what was being written is not read: the connection ends without the rest
     finally:
         exchange.done()
         await answer.close()

@@ -544,7 +544,7 @@ class Stream:
             await self._settle(error.code)
             raise
         except asyncio.CancelledError:
-            if self._revoked and not self._gone:
+            if self._cut_off:
                 task.uncancel()
                 await self._settle("revoked")
                 raise Revoked("The API key was revoked.") from None
@@ -577,7 +577,7 @@ class Stream:
             self.last = rewriter.broken(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._gone or not self._revoked or task is None:
+            if not self._cut_off or task is None:
                 raise
             task.uncancel()
             await self._settle("revoked")
@@ -588,15 +588,19 @@ class Stream:
         if self._forget is not None:
             self._forget()
             self._forget = None  # it knows this stream: only the collector could free the two together
-        settled = self._settle("interrupted")
+        settled = self._settle("revoked" if self._cut_off else "interrupted")
         if self._opened is not None:
             await self._opened.close()
         await asyncio.shield(settled)
 
     @property
-    def hung_up(self) -> bool:
-        """Whether the client has gone."""
-        return self._gone
+    def over(self) -> bool:
+        """Whether the client has gone or may not go on: then nobody is left to answer."""
+        return self._gone or self._revoked
+
+    @property
+    def _cut_off(self) -> bool:
+        return self._revoked and not self._gone
 
     async def _hold(self, opened: Opened) -> None:
         """Waits for the whole answer, as the policy's guardrails must see it before its first byte goes out. Where they

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 import weakref
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +14,15 @@ import pytest
 
 from billing.services import Prices
 from gateway.data import Call
+from gateway.door import _stream
 from gateway.pipeline import Stream
 from gateway.routing import Router
 from policies.guardrails import Guardrails
 from policies.pii.vault import Vault
 from policies.services import Masked
 from tenants.ids import uuid7
-from tenants.snapshot import Snapshots
-from tests.gateway.fakes import Vendor, always, events, http, target
+from tenants.snapshot import Snapshot, Snapshots
+from tests.gateway.fakes import STREAM_END, STREAM_HEAD, Seen, Vendor, always, events, framed, http, target
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,7 +31,7 @@ def prepared(url: str) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": "good morning"}], "stream": True}
     return SimpleNamespace(
         call=Call(uuid7(), "chat", "m", body, stream=True),
-        caller=SimpleNamespace(tenant=uuid7()),
+        caller=SimpleNamespace(tenant=uuid7(), key=uuid7()),
         snapshot=SimpleNamespace(parts={"prices": Prices()}),
         rules=SimpleNamespace(guardrails=Guardrails()),
         targets=[target(url)],
@@ -56,6 +58,53 @@ class Pipeline:
 
     def remember(self, *_: Any) -> None:
         return None
+
+
+async def slowly(_: Seen) -> AsyncIterator[bytes]:
+    yield STREAM_HEAD
+    for one in events([{"content": "more "}] * 20):
+        yield framed(one)
+        await asyncio.sleep(0.02)
+    yield STREAM_END
+
+
+class Unread:
+    """A client that does not read what is written to it."""
+
+    path, headers = "/v1/chat/completions", ()
+
+    def __init__(self) -> None:
+        self.stuck, self.ended = asyncio.Event(), False
+
+    def on_gone(self, told: Any) -> None:
+        """It stays."""
+
+    def done(self) -> None:
+        """Nobody would have told."""
+
+    async def begin(self, headers: Any, block: bytes) -> None:
+        """The head still fits."""
+
+    async def write(self, block: bytes) -> None:
+        self.stuck.set()
+        await asyncio.Event().wait()
+
+    async def end(self, block: bytes) -> None:
+        self.ended = True
+
+
+async def test_a_key_that_is_revoked_while_its_client_does_not_read_ends_the_stream_as_revoked() -> None:
+    pipeline, client = Pipeline(), Unread()
+    async with Vendor(slowly) as vendor:
+        call = prepared(vendor.url)
+        stream = Stream(pipeline, call)  # type: ignore[arg-type]
+        answering = asyncio.create_task(_stream(client, stream, uuid7()))  # type: ignore[arg-type]
+        await asyncio.wait_for(client.stuck.wait(), 5)
+        for changed in list(pipeline.snapshots._watchers[call.caller.tenant]):
+            changed(Snapshot(call.caller.tenant, (2, 2), {}, {}))
+        await asyncio.wait_for(answering, 5)
+    assert pipeline.settled == ["revoked"]
+    assert not client.ended
 
 
 async def test_a_stream_that_has_ended_is_freed_at_once() -> None:
