@@ -111,11 +111,6 @@ def simple_count(text: str) -> int:
     return len(_WORDS.findall(text))
 
 
-def warm() -> None:
-    """Loads the encoding (0.4 s, 70 MB): at start or in a thread, so that no call waits for it."""
-    _encoding()
-
-
 def package_file(*parts: str) -> Path:
     """A data file in the litellm package, without importing it."""
     spec = find_spec("litellm")
@@ -131,7 +126,10 @@ def _encoding() -> tiktoken.Encoding:
     if not bundled.is_file():  # tiktoken would fetch it
         raise FileNotFoundError(f"The encoding {ENCODING} is not in this version of the litellm package.")
     os.environ["TIKTOKEN_CACHE_DIR"] = str(bundled.parent)
-    return tiktoken.get_encoding(ENCODING)
+    encoding = tiktoken.get_encoding(ENCODING)
+    # Its table as a dict of Python's serves pickling alone: 26 MB of the 73 that an encoding holds.
+    encoding._mergeable_ranks = {}
+    return encoding
 
 
 def _count(of: Mapping[str, Any], name: str) -> int | None:
