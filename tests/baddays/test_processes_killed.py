@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
+import psutil
 import pytest
 
 from tests.baddays.conftest import WORKERS, House, eventually
@@ -60,7 +62,8 @@ def test_a_document_is_ingested_though_its_worker_is_killed(acme: House):
     assert eventually(lambda: state() == "running", 60)
     [worker] = acme.at.processes("worker")
     for child in worker.children(recursive=True):
-        child.kill()
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     # What would take minutes: the item has shown no sign of life for long enough, and housekeeping is due.
     acme.at.rows(
         "update retrieval_ingestitem set changed_at = now() - interval '1 hour' where document_id = %s returning 1",

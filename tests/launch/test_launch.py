@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.launch.standin import Start, wait_until
@@ -73,7 +74,8 @@ def _lines(pid_file: Path) -> list[str]:
 def test_it_starts_again_on_the_same_port_after_everything_was_killed(begin: Begin) -> None:
     start = begin().ready()
     for pid in [start.process.pid, *start.strays()]:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has gone with the one that it belonged to
+            os.kill(pid, signal.SIGKILL)
     start.process.wait()
     begin("home", CUSTOMHOUSE_PORT=str(port(start))).ready()
 
