@@ -162,7 +162,6 @@ class Journal:
         self.metrics = Metrics()
         self._leases = leases
         self._open: dict[UUID, float] = {}
-        self._future: Callable[[], asyncio.Future[None]] = _before_start
         crowd = self._open.__len__
         self._events = Lane("events", url, {"scope": SCOPE, "rows": EVENTS}, self.metrics, crowd)
         self._outcomes = Lane("outcomes", url, {"scope": SCOPE, "rows": OUTCOMES}, self.metrics, crowd)
@@ -171,7 +170,6 @@ class Journal:
         leases.watch_open(self._oldest)
 
     async def start(self) -> None:
-        self._future = asyncio.get_running_loop().create_future
         self._events.start()
         self._outcomes.start()
         self._watching = asyncio.create_task(self._watch())
@@ -205,7 +203,7 @@ class Journal:
         """Hands an intent over, and its reservation with it. The future ends when it is durable; Unavailable when it
         will not be, or in time: then nothing may leave, and the reservation goes back from here.
         """
-        future = self._future()
+        future = asyncio.get_running_loop().create_future()
         if self._events.waiting >= MOST_WAITING:
             self._leases.release(intent.reservation)
             return self._turned_away(future)
@@ -217,7 +215,7 @@ class Journal:
         """Hands the end of a call over: event, usage and settlement. The future ends when it is durable. Without the
         database it raises Unavailable after a while, but the row stays in the queue until it is written.
         """
-        future = self._future()
+        future = asyncio.get_running_loop().create_future()
         intent = outcome.intent
         charges = self._leases.charge(intent.reservation, outcome.cost)
         row = _outcome_row(outcome, charges)
@@ -226,7 +224,7 @@ class Journal:
 
     def refused(self, refusal: Refusal) -> asyncio.Future[None]:
         """Hands a refusal over. Unavailable when there are too many: a refusal that is not recorded is not given."""
-        future = self._future()
+        future = asyncio.get_running_loop().create_future()
         if self._refusals >= MOST_REFUSALS or self._events.waiting >= MOST_WAITING:
             return self._turned_away(future)
         self._refusals += 1
@@ -488,10 +486,6 @@ class Lane:
         if wire is not None:
             self._metrics.lost += 1
             await wire.close()
-
-
-def _before_start() -> asyncio.Future[None]:
-    raise RuntimeError("The journal has not been started.")
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

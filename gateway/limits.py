@@ -179,11 +179,9 @@ class Limits:
         self._wake = asyncio.Event()
         self._plans: dict[UUID | None, tuple[Caller, tuple[Counter, ...]]] = {}
         self._states: dict[str, State] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await self._connect()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._reconnect())]
 
@@ -212,8 +210,7 @@ class Limits:
         if stands is not None:
             self._tell(counters, units)
             return Verdict(True, counters, stands)
-        assert self._loop is not None
-        future: asyncio.Future[Verdict] = self._loop.create_future()
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._queue.append(Ask(counters, units, future))
         self._wake.set()
         return await future
@@ -236,8 +233,7 @@ class Limits:
         """Redis hears of it with the next question, or soon."""
         untold = self._untold
         if not untold and not self._queue:
-            assert self._loop is not None
-            self._loop.call_later(LATER_SECONDS, self._wake.set)
+            asyncio.get_running_loop().call_later(LATER_SECONDS, self._wake.set)
         for counter, count in zip(counters, units, strict=True):
             untold[counter.name] = counter
             counter.state.untold += count

@@ -1,7 +1,7 @@
 """Ids: UUIDs of version 7 (RFC 9562), whose order in time keeps indexes compact.
 
 48 bits of milliseconds since 1970, 12 bits of the millisecond's parts (the RFC's method 3), 62 random bits. A call
-makes four of them, so randomness is fetched for many at once and the object is made without `UUID.__init__`.
+makes three of them, so randomness is fetched for many at once and the object is made without `UUID.__init__`.
 """
 
 from __future__ import annotations
