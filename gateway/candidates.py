@@ -16,12 +16,34 @@ from policies.services import Rules
 from tenants.data import Caller
 
 from .catalogue import ModelView
-from .data import Call, Target
+from .data import Call, ProviderView, Target
 from .errors import InvalidRequest, PolicyViolation, Unavailable
 from .surfaces import openai_chat
 
 #: What a medium in a request needs of a model.
 _MEDIA: Final = {"image": "vision", "audio": "audio", "file": "files", "video": "video"}
+
+#: Where nothing is found in the documents: one sentence that says so, made in the house and for nothing.
+NO_ANSWER: Final = Target(
+    id=UUID("00000000-0000-0000-0000-0000000000a0"),
+    name="no-answer",
+    upstream_model="no-answer",
+    provider=ProviderView(
+        id=UUID(int=0),
+        name="customhouse",
+        kind="extractive",
+        base_url="",
+        vendor="",
+        region="self",
+        self_hosted=True,
+        credential="",
+    ),
+    capabilities=frozenset({"chat"}),
+    max_concurrency=1_000_000,
+    timeout_s=60.0,
+    first_token_timeout_s=60.0,
+    max_output_tokens=None,
+)
 
 Rejected = tuple[Target, str]
 

@@ -9,12 +9,19 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class RetrievalRequest:
-    """What a call asks of the tenant's documents. `collections` None means all that the caller may read."""
+    """What a call asks of the tenant's documents. `collections` None means all that the caller may read.
+
+    `queries` are searched for instead of what the conversation asks; `budget` are the tokens that all sources together
+    may have; where nothing is found, `ask_anyway` calls the model all the same.
+    """
 
     collections: tuple[str, ...] | None = None
     top_k: int = 8
     filter: dict[str, Any] | None = None
     min_score: float | None = None
+    queries: tuple[str, ...] = ()
+    budget: int | None = None
+    ask_anyway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,8 +171,8 @@ class Door:
         return models.one(self._runtime.pipeline.models(asked.caller, asked.snapshot), asked.name)
 
     async def _search(self, asked: Asked) -> Body:
-        query, wanted = search.parse(self._body(asked.exchange))
-        return search.listing(await self._runtime.pipeline.search(asked.caller, query, wanted))
+        wanted = search.parse(self._body(asked.exchange))
+        return search.listing(await self._runtime.pipeline.search(asked.caller, wanted))
 
     async def _count(self, asked: Asked) -> Body:
         call = anthropic_messages.parse_count(self._body(asked.exchange), asked.id)

@@ -39,13 +39,23 @@ from policies.services import (
     rules_for,
 )
 from retrieval.errors import RetrievalError, SearchUnavailable
-from retrieval.services import NumberedPassage, Passage, cite, classification_of, numbered, recall
+from retrieval.services import (
+    SOURCES_BUDGET,
+    Cited,
+    NumberedPassage,
+    Passage,
+    cite,
+    classification_of,
+    numbered,
+    recall,
+    standalone,
+)
 from tenants.data import Caller
 from tenants.isolation.pool import Pool
 from tenants.snapshot import Snapshot, Snapshots
 
 from . import prompts
-from .candidates import Choice, Plan, choose, fit, keep_private, needs
+from .candidates import NO_ANSWER, Choice, Plan, choose, fit, keep_private, needs
 from .catalogue import PART as CATALOGUE
 from .catalogue import Catalogue, ModelView
 from .data import Call, RetrievalRequest, Target, Tokens
@@ -202,12 +212,12 @@ class Pipeline:
         except GuardrailFailed as error:
             raise Unavailable(str(error)) from error
 
-    async def search(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
+    async def search(self, caller: Caller, wanted: RetrievalRequest) -> Sequence[Passage]:
         """Passages in the caller's rights, without a model."""
-        verdict = await self._limits.admit(caller, len(query) // 4)
+        verdict = await self._limits.admit(caller, sum(map(len, wanted.queries)) // 4)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
-        return await self._recall(caller, query, wanted)
+        return await self._recall(caller, wanted.queries, wanted)
 
     # -- before anything leaves -------------------------------------------------------------------------------------
 
@@ -268,6 +278,8 @@ class Pipeline:
 
         size = _input_bound(masked.body)
         reservation, ceiling = await self._reserve(caller, snapshot, plan, targets, size, wanted)
+        if call.retrieval is not None and not sources and not call.retrieval.ask_anyway:
+            targets = [NO_ANSWER]
         intent = Intent(
             call=call.id,
             caller=caller,
@@ -319,14 +331,14 @@ class Pipeline:
             raise InvalidRequest("The previous response was not found.", param="previous_response_id") from None
         return openai_responses.continued(call, kept.messages)
 
-    async def _recall(self, caller: Caller, query: str, wanted: RetrievalRequest) -> Sequence[Passage]:
+    async def _recall(self, caller: Caller, queries: Sequence[str], wanted: RetrievalRequest) -> Sequence[Passage]:
         if not caller.may("documents.search"):
             raise PolicyViolation(f"The role {caller.role} may not search documents.")
         try:
             return await recall(
                 self._search,
                 caller.scope(),
-                query,
+                queries,
                 collections=wanted.collections,
                 top_k=wanted.top_k,
                 filter=wanted.filter,
@@ -343,8 +355,9 @@ class Pipeline:
         """The body that will be masked, with what the documents know when the call asks for it."""
         if call.retrieval is None:
             return call.body, ()
-        messages = call.body["messages"]
-        sources = numbered(await self._recall(caller, prompts.question_of(messages), call.retrieval))
+        messages, wanted = call.body["messages"], call.retrieval
+        queries = wanted.queries or standalone(prompts.turns_of(messages))
+        sources = numbered(await self._recall(caller, queries, wanted), wanted.budget or SOURCES_BUDGET)
         body = {**call.body, "messages": prompts.grounded(messages, sources)}
         if any(target.provider.kind == "extractive" for target in targets):
             body[PASSAGES] = [{"number": s.number, "title": s.title, "text": s.text} for s in sources]
@@ -420,8 +433,8 @@ class Pipeline:
             tokens = reply.tokens or _estimate(p, reply.body)
             said, decisions = await judged_answer(p, reply.body)
             body = restore_value(said, p.masked.vault)
-            cited = self._citations(p, openai_chat.answer_text(body))
-            answer = SURFACES[p.call.dialect].plain(p.call, body, cited, tokens)
+            cited = self.cited(p, openai_chat.answer_text(body))
+            answer = SURFACES[p.call.dialect].plain(p.call, body, None if cited is None else cited.citations, tokens)
         except (Refused, NotJudged) as error:  # the vendor has answered, and is paid
             attempts.answered(target, tokens, error.code)
             await self.settle(p, attempts, reason=error.code, tokens=tokens, detail=_decided(error.decisions) or None)
@@ -435,7 +448,8 @@ class Pipeline:
         spent = attempts.answered(target, tokens)
         cut = p.ceiling < p.intent.output_tokens
         reason = "budget" if cut else ""
-        settled = self.settle(p, attempts, tokens=tokens, reason=reason, detail=_decided(decisions) or None)
+        detail = _decided(decisions) | _checked(cited)
+        settled = self.settle(p, attempts, tokens=tokens, reason=reason, detail=detail or None)
         kept = self.remember(p, answer)
         await settled
         if kept is not None:
@@ -443,12 +457,9 @@ class Pipeline:
         headers = [(b"x-customhouse-cost", usd(spent).encode()), (b"x-customhouse-model", target.label.encode())]
         return Plain(answer, headers + p.headers)
 
-    def _citations(self, p: Prepared, answer: str) -> list[dict[str, Any]] | None:
-        return None if p.call.retrieval is None else list(cite(answer, p.sources).citations)
-
-    def citations(self, p: Prepared, answer: str) -> list[dict[str, Any]] | None:
+    def cited(self, p: Prepared, answer: str) -> Cited | None:
         """The sources of a restored answer; None when the call asked for none."""
-        return self._citations(p, answer)
+        return None if p.call.retrieval is None else cite(answer, p.sources)
 
     def remember(self, p: Prepared, answer: dict[str, Any]) -> Awaitable[None] | None:
         """Hands over an answer that a conversation may go on from, to be kept; awaiting it tells when it is durable."""
@@ -466,6 +477,8 @@ class Pipeline:
     ) -> Awaitable[None]:
         """Hands over the one outcome of a call, at once; awaiting it tells when that is durable."""
         self._limits.correct(p.caller, p.estimated, _total(tokens))
+        if not reason and p.targets[0] is NO_ANSWER:
+            reason = "no_answer"
         return self._journal.outcome(
             Outcome(
                 intent=p.intent,
@@ -564,9 +577,9 @@ class Stream:
             if guardrails.look_at(Direction.RESPONSE) and not guardrails.hold_answers():
                 _, self._decisions = await judged_answer(self._p, rewriter.answer())
             spent = self._attempts.answered(self._target, tokens)
-            settled = self._hand_over(rewriter.stopped_by, tokens)
-            cited = self._pipeline.citations(self._p, rewriter.restored()) if self._p.call.retrieval else None
-            last = rewriter.end(citations=cited, cost=usd(spent), tokens=tokens)
+            cited = self._pipeline.cited(self._p, rewriter.restored()) if self._p.call.retrieval else None
+            settled = self._hand_over(rewriter.stopped_by, tokens, cited)
+            last = rewriter.end(citations=None if cited is None else cited.citations, cost=usd(spent), tokens=tokens)
             kept = isinstance(self._form, ResponsesForm) and self._pipeline.remember(self._p, self._form.answer)
             await settled
             if kept:
@@ -624,9 +637,9 @@ class Stream:
             self._attempts.answered(self._target, tokens, reason)
         return self._hand_over(reason, tokens)
 
-    def _hand_over(self, reason: str, tokens: Tokens | None) -> Awaitable[None]:
+    def _hand_over(self, reason: str, tokens: Tokens | None, cited: Cited | None = None) -> Awaitable[None]:
         self._settled = True
-        detail: dict[str, Any] = _decided(self._decisions)
+        detail: dict[str, Any] = _decided(self._decisions) | _checked(cited)
         if self._first_ms is not None:
             detail["first_token_ms"] = round(self._first_ms, 3)
         return self._pipeline.settle(self._p, self._attempts, reason=reason, tokens=tokens, detail=detail or None)
@@ -778,6 +791,13 @@ async def judged_answer(p: Prepared, body: dict[str, Any]) -> tuple[dict[str, An
 def _decided(decisions: Sequence[Decision]) -> dict[str, Any]:
     """Decisions of guardrails, as the audit trail keeps them."""
     return {"guardrails": [decision.row() for decision in decisions]} if decisions else {}
+
+
+def _checked(cited: Cited | None) -> dict[str, Any]:
+    """What is wrong with the marks of an answer, as the audit trail keeps it: none at all, or some without a source."""
+    if cited is None or not cited.citations or (cited.marked and not cited.unknown):
+        return {}
+    return {"citations": {"marked": cited.marked, "unknown": list(cited.unknown)}}
 
 
 def _about(call: Call, seen: Seen) -> dict[str, Any] | None:

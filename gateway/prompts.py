@@ -35,11 +35,17 @@ def grounded(messages: list[Any], sources: Sequence[Source]) -> list[Any]:
 
 
 def question_of(messages: list[Any]) -> str:
-    """The text of the last user message: what is searched for."""
-    for message in reversed(messages):
-        if isinstance(message, dict) and message.get("role") == "user":
-            return _text(message.get("content"))
-    return ""
+    """The text of the last user message; "" where there is none."""
+    return next((_text(message.get("content")) for message in reversed(messages) if _is_users(message)), "")
+
+
+def turns_of(messages: list[Any]) -> list[str]:
+    """What the user has said, the last turn last."""
+    return [_text(message.get("content")) for message in messages if _is_users(message)]
+
+
+def _is_users(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == "user"
 
 
 def _source(source: Source) -> str:

@@ -11,7 +11,7 @@ from .analyser import terms
 from .data import Cited, NumberedPassage, Passage
 
 #: Tokens for all sources together, when the caller sets none.
-BUDGET = 4_000
+SOURCES_BUDGET = 4_000
 #: Tokens of a word: in English somewhat more than one; in scripts without spaces, of a character.
 TOKENS_PER_WORD = 1.3
 
@@ -29,7 +29,7 @@ def tokens(text: str) -> int:
     return int(sum(max(1, len(unit) / 8) for unit in _UNITS.findall(text)) * TOKENS_PER_WORD) + 1
 
 
-def numbered(passages: Sequence[Passage], budget: int = BUDGET) -> list[NumberedPassage]:
+def numbered(passages: Sequence[Passage], budget: int = SOURCES_BUDGET) -> list[NumberedPassage]:
     """The passages as sources from 1, whole ones, while they fit into the budget; the first one always does."""
     found: list[NumberedPassage] = []
     left = budget

@@ -39,6 +39,8 @@ MOST_PASSAGES = 100
 ANSWER_SECONDS = 10.0
 #: What of a question is read: a longer one is a document.
 MOST_CHARACTERS, MOST_TERMS = 4_000, 64
+#: Questions of one call.
+MOST_QUESTIONS = 8
 
 #: All chunks are scored when there are no more than these, by tenant, or by what collections and filter leave of it.
 EXACT_TENANT, EXACT_VISIBLE = 5_000, 10_000
@@ -87,7 +89,7 @@ class _Search:
 async def recall(
     source: Pool | Connection,
     wanted: Scope,
-    query: str,
+    query: str | Sequence[str],
     *,
     collections: Sequence[str] | None = None,
     top_k: int = 8,
@@ -95,18 +97,19 @@ async def recall(
     min_score: float | None = None,
 ) -> list[Passage]:
     """The passages that answer a question best, at most `top_k`, none below `min_score` (None: MIN_SCORE for English,
-    less for languages that the embedder hardly knows).
+    less for languages that the embedder hardly knows). Of several questions, the best score of a passage counts.
 
     `source` is a pool, or a connection without an open transaction; `collections` are names or ids, None all that are
     readable. Raises CollectionNotFound, FilterError, SearchUnavailable.
     """
     condition = None if filter is None else compile_filter(filter)
-    query = _readable(query)
-    if _nothing_asked(query, collections, top_k):
+    searches = []
+    for question in _questions(query, collections, top_k):
+        embedded = await _queries.embed(wanted.tenant, question)
+        searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
+    if not searches:
         return []
-    embedded = await _queries.embed(wanted.tenant, query)
-    search = _search(wanted, query, embedded, collections, condition, top_k, min_score)
-    asked = _asked(source, wanted, search)
+    asked = _asked(source, wanted, searches)
     try:
         return await (asked if isinstance(source, psycopg.AsyncConnection) else within(ANSWER_SECONDS, asked))
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
@@ -115,7 +118,7 @@ async def recall(
 
 def recall_now(
     wanted: Scope,
-    query: str,
+    query: str | Sequence[str],
     *,
     collections: Sequence[str] | None = None,
     top_k: int = 8,
@@ -128,16 +131,17 @@ def recall_now(
     `share` is the vector's share of the score, None as the question's language asks (measurements compare them).
     """
     condition = None if filter is None else compile_filter(filter)
-    query = _readable(query)
-    if _nothing_asked(query, collections, top_k):
+    searches = []
+    for question in _questions(query, collections, top_k):
+        embedded = _queries.embed_now(wanted.tenant, question)
+        searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
+        if share is not None:
+            searches[-1].values["share"] = share
+    if not searches:
         return []
-    embedded = _queries.embed_now(wanted.tenant, query)
-    search = _search(wanted, query, embedded, collections, condition, top_k, min_score)
-    if share is not None:
-        search.values["share"] = share
     try:
         with scope(wanted):
-            return _run_now(search)
+            return _best([_run_now(search) for search in searches], top_k)
     except OperationalError as error:
         raise SearchUnavailable from error
 
@@ -160,18 +164,29 @@ async def ready() -> None:
     await _queries.embed(None, "ready")
 
 
-def _readable(query: str) -> str:
-    """The part of a question that is read, in characters that exist."""
-    return query[:MOST_CHARACTERS].encode("utf-8", "replace").decode()
+def _questions(query: str | Sequence[str], collections: Sequence[str] | None, top_k: int) -> list[str]:
+    """The questions that are searched for, each once: of each the part that is read, in characters that exist."""
+    if top_k < 1 or (collections is not None and not collections):
+        return []
+    given = [query] if isinstance(query, str) else query
+    read = (question[:MOST_CHARACTERS].encode("utf-8", "replace").decode() for question in given)
+    return list(dict.fromkeys(question for question in read if question.strip()))[:MOST_QUESTIONS]
 
 
-def _nothing_asked(query: str, collections: Sequence[str] | None, top_k: int) -> bool:
-    return not query.strip() or top_k < 1 or (collections is not None and not collections)
-
-
-async def _asked(source: Pool | Connection, wanted: Scope, search: _Search) -> list[Passage]:
+async def _asked(source: Pool | Connection, wanted: Scope, searches: Sequence[_Search]) -> list[Passage]:
     async with _opened(source, wanted) as opened:
-        return await _run(opened, search)
+        found = [await _run(opened, search) for search in searches]
+    return _best(found, searches[0].top_k)
+
+
+def _best(found: Sequence[list[Passage]], most: int) -> list[Passage]:
+    """The best passages of several searches; one that several have found counts by its best score."""
+    if len(found) == 1:
+        return found[0]
+    best: dict[UUID, Passage] = {}
+    for passage in sorted((passage for passages in found for passage in passages), key=lambda p: -p.score):
+        best.setdefault(passage.chunk_id, passage)
+    return distinct(list(best.values()), most)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .citations import cite, numbered
+from .citations import SOURCES_BUDGET, cite, numbered
 from .data import KEEP, Cited, NumberedPassage, Passage, Submitted, SubmittedMany, Upload
 from .documents import (
     change_collection,
@@ -20,12 +20,14 @@ from .documents import (
     submit,
     submit_many,
 )
+from .questions import standalone
 from .reranking import rank
 from .search import MIN_SCORE, classification_of, ready, recall, recall_now
 
 __all__ = [
     "KEEP",
     "MIN_SCORE",
+    "SOURCES_BUDGET",
     "Cited",
     "NumberedPassage",
     "Passage",
@@ -51,6 +53,7 @@ __all__ = [
     "recall",
     "recall_now",
     "retry",
+    "standalone",
     "submit",
     "submit_many",
 ]

@@ -26,7 +26,7 @@ from .base import PASSAGES
 from .local import Script, completion, events, usage
 from .tokens import reported, simple_count
 
-NO_PASSAGES: Final = "I answer only from documents, and none were found for this question."
+NO_PASSAGES: Final = "There is no answer in the documents: nothing in them fits this question."
 
 MOST_SENTENCES: Final = 3
 #: A further sentence has to answer at least this well, compared with the best.

@@ -127,6 +127,15 @@ def test_only_the_named_collections_are_searched(library, way):
     assert library.find(library.admin, "What do bees do?", collections=[]) == []
 
 
+def test_of_several_questions_the_best_score_of_a_passage_counts(library, way):
+    both = library.find(library.admin, ["How do bees survive the cold?", "When are tides highest?", " "])
+    assert {passage.external_id for passage in both[:2]} == {"bees", "tides"}
+    for name, question in (("bees", "How do bees survive the cold?"), ("tides", "When are tides highest?")):
+        alone = next(p for p in library.find(library.admin, question) if p.external_id == name)
+        assert next(p for p in both if p.external_id == name).score == alone.score
+    assert len({passage.chunk_id for passage in both}) == len(both)
+
+
 @pytest.mark.parametrize("name", ["LIBRARY", "library\0", "\ud800", "", "00000000-0000-0000-0000-000000000001"])
 def test_an_unknown_collection_is_not_found(library, name):
     with pytest.raises(CollectionNotFound):
