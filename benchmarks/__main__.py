@@ -9,18 +9,21 @@ from . import report
 from .stage import Stage, stage
 
 NAMES = ("overhead", "masking", "journal", "search")
+#: Runs only when it is named: it takes a quarter of an hour.
+LONG = ("scale",)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES + LONG))
     parser.add_argument("--rounds", type=int, default=3, help="of the overhead benchmark (3)")
     parser.add_argument("--seconds", type=float, default=3, help="of each run in a round (3)")
+    parser.add_argument("--chunks", type=int, default=1_000_000, help="of the scale benchmark (1,000,000)")
     parser.add_argument("--soak", type=int, nargs="?", const=100_000, default=0, metavar="N", help="N requests more")
     given = parser.parse_args()
-    unknown = set(given.names) - set(NAMES)
+    unknown = set(given.names) - set(NAMES + LONG)
     if unknown:
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES + LONG)}")
     sections: list[report.Section] = []
     with stage() as ready:
         for name in given.names or NAMES:
@@ -52,6 +55,10 @@ def measured(name: str, ready: Stage, given: argparse.Namespace) -> list[report.
         from . import journal
 
         return journal.run()
+    if name == "scale":
+        from . import scale
+
+        return scale.run(ready, given.chunks)
     from . import search
 
     return search.run()

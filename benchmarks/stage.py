@@ -36,6 +36,7 @@ class Stage:
     home: Path
     told: dict[str, Any]
     postgres: Watched | None  #: None when PostgreSQL was given
+    owner_url: str  #: the database, as its owner
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def stage() -> Iterator[Stage]:
             connection.execute(sql.SQL("grant customhouse_app to {}").format(sql.Identifier(urlsplit(app).username)))
         manage("seed_demo", "--demo-json", str(home / "demo.json"))
         pid = running.postgres.pid if running.postgres else None
-        yield Stage(home, json.loads((home / "demo.json").read_text()), Watched(pid) if pid else None)
+        yield Stage(home, json.loads((home / "demo.json").read_text()), Watched(pid) if pid else None, owner)
 
 
 def _database(open_: ExitStack, url: str) -> tuple[str, str]:

@@ -175,7 +175,8 @@ class IngestItem(TenantModel):
 class Chunk(TenantModel):
     """A piece of a document as it is searched; its text lies apart, so that scoring reads narrow rows.
 
-    `lex` holds BM25's saturated term frequencies. The table is partitioned by tenant: large tenants get their own part.
+    `lex` holds BM25's saturated term frequencies. The table lies in 16 parts by a hash of the tenant
+    (retrieval/sql/parts.sql), each with an approximate index of its vectors.
     Personal data: as Document, in derived form.
     """
 

@@ -42,12 +42,14 @@ MOST_CHARACTERS, MOST_TERMS = 4_000, 64
 #: Questions of one call.
 MOST_QUESTIONS = 8
 
-#: All chunks are scored when there are no more than these, by tenant, or by what collections and filter leave of it.
+#: All chunks are scored when there are no more than these, by tenant, or by what collections and filter leave of it ...
 EXACT_TENANT, EXACT_VISIBLE = 5_000, 10_000
+#: ... or some more, while they are so small a share of their part that its index would look at too many others.
+EXACT_SPARSE, SPARSE = 50_000, 0.1
 #: Candidates by vector, by words, and for one word.
 NEAREST, WORDED, PER_TERM = 200, 300, 300
 #: More access rows, or documents that a filter leaves, are not named in the statement.
-NAMED_ACCESS, NAMED_DOCUMENTS = 200, 2_000
+NAMED_ACCESS, NAMED_DOCUMENTS = 200, 20_000
 
 #: The vector's share of the score, and how it falls with the fertility of the question: the local model knows English,
 #: and less and less of a language the more pieces it cuts its words into.
@@ -60,9 +62,12 @@ _HIGHEST = (_SQL / "classification.sql").read_text()
 _SEARCH = (_SQL / "hybrid_search.sql").read_text()
 _CANDIDATES = (_SQL / "search_candidates.sql").read_text()
 _MATCHING = (_SQL / "matching_documents.sql").read_text()
-#: A condition on documents: a few are named, many are found once and remembered for the statement.
+#: A condition on documents: those found are named, and found anew where they are too many to name. A search of all
+#: chunks reads theirs; one of candidates tests each, as the planner would else fetch and compare all of theirs as well.
 _NAMED_DOCUMENTS = "and c.document_id = any(%(documents)s::uuid[])"
+_NAMED_TESTED = "and (c.document_id in (select unnest(%(documents)s::uuid[]))) is true"
 _MATCHING_DOCUMENTS = "and c.document_id in (select id from matching)"
+_MATCHING_TESTED = "and (c.document_id in (select id from matching)) is true"
 _REMEMBER = (
     "matching as materialized (select d.id from retrieval_document d where d.tenant_id = %(tenant)s and {condition}),\n"
 )
@@ -232,17 +237,17 @@ def _steps(search: _Search) -> Generator[tuple[str, dict[str, Any]], list[Row], 
     """
     [plan] = yield _PLAN, search.values
     values = _planned(search, plan)
-    exact = values["chunks"] <= EXACT_TENANT
+    few = max(EXACT_VISIBLE, min(EXACT_SPARSE, int(SPARSE * plan["part"])))
+    exact = values["chunks"] <= (EXACT_TENANT if few == EXACT_VISIBLE else few)
     if search.condition is not None:
         [matching] = yield _conditioned(_MATCHING, search), values | {"most": NAMED_DOCUMENTS}
-        if not matching["documents"]:
+        if not matching["found"]:
             return []
-        named = len(matching["documents"]) <= NAMED_DOCUMENTS
-        values |= {"documents": matching["documents"] if named else None}
-        exact = exact or matching["chunks"] <= EXACT_VISIBLE
+        values |= {"documents": matching["documents"]}  # as text, which goes back as it came
+        exact = exact or matching["chunks"] <= few
     elif not exact and (search.collections is not None or search.restricted):
-        [visible] = yield _COUNT, values | {"most": EXACT_VISIBLE}
-        exact = visible["chunks"] <= EXACT_VISIBLE
+        [visible] = yield _COUNT, values | {"most": few}
+        exact = visible["chunks"] <= few
     rows = yield _statement(search, values, exact), values
     return distinct([_passage(row) for row in rows], search.top_k)
 
@@ -318,9 +323,11 @@ def _statement(search: _Search, values: dict[str, Any], exact: bool) -> str:
     """The search, of all chunks or of candidates, within what a filter leaves."""
     matching, within = "", ""
     if search.condition is not None:
-        named = values["documents"] is not None
-        matching = "" if named else _conditioned(_REMEMBER, search)
-        within = _NAMED_DOCUMENTS if named else _MATCHING_DOCUMENTS
+        if values["documents"] is not None:
+            within = _NAMED_DOCUMENTS if exact else _NAMED_TESTED
+        else:
+            matching = _conditioned(_REMEMBER, search)
+            within = _MATCHING_DOCUMENTS if exact else _MATCHING_TESTED
     whole = _SEARCH.replace("{candidates}", "" if exact else _CANDIDATES)
     whole = whole.replace("{source}", "retrieval_chunk c" if exact else _EACH_CANDIDATE)
     return whole.replace("{matching}", matching).replace("{within}", within)

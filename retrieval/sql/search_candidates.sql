@@ -1,5 +1,5 @@
--- Candidates of the hybrid search: the nearest by vector (by the tenant's own approximate index where it has one, else
--- exactly), and the best by the postings of each term, identifiers before all.
+-- Candidates of the hybrid search: the nearest by vector, from the approximate index of the tenant's part, and the best by
+-- the postings of each term, identifiers before all.
 near as materialized (
     select c.id from retrieval_chunk c
     where c.tenant_id = %(tenant)s and (%(access)s::int[] is null or c.access_id = any(%(access)s::int[])) {within}
