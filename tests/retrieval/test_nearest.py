@@ -15,7 +15,7 @@ from benchmarks import scale
 from retrieval import search
 from tenants.isolation.pool import make_pool
 
-SIZE, ASKED = 6_000, 15
+SIZE, ASKED = 4_000, 15
 
 
 @pytest.fixture
@@ -33,20 +33,19 @@ def large(database, settings, monkeypatch):
     return tenant, [scale.learned(dice, *chosen.choice(texts)) for _ in range(ASKED)]
 
 
-@pytest.mark.parametrize("percent", [100, 50])
-def test_the_index_finds_what_scoring_all_chunks_finds(large, percent):
+def test_the_index_finds_what_scoring_all_chunks_finds(large):
     tenant, questions = large
     before = scans(tenant)
 
     async def ask():
         async with make_pool(settings.DATABASE_URL, 1) as pool:
-            return await scale.answers(pool, tenant, questions, percent)
+            return [await scale.answers(pool, tenant, questions, percent) for percent in (100, 50)]
 
-    assert asyncio.run(ask()).recall >= 0.98
+    assert all(asked.recall >= 0.98 for asked in asyncio.run(ask()))
     ends = time.monotonic() + 10
     while scans(tenant) == before and time.monotonic() < ends:  # a session's counts become visible when it has ended
         time.sleep(0.1)
-    assert scans(tenant) - before >= ASKED, "the approximate index of the tenant's part was not used"
+    assert scans(tenant) - before >= 2 * ASKED, "the approximate index of the tenant's part was not used"
 
 
 def scans(tenant) -> int:
