@@ -29,6 +29,10 @@ class Action(StrEnum):
     VAULT_REVEAL = "vault.reveal"
     RESPONSE_READ = "response.read"
     RESPONSE_DELETE = "response.delete"
+    BODY_READ = "body.read"
+    BODY_REVEAL = "body.reveal"
+    ERASURE_EXECUTE = "erasure_request.execute"
+    CERTIFICATE_READ = "certificate.read"
     POLICY_ACTIVATE = "policy.activate"
     POLICY_SIMULATE = "policy.simulate"
     KEY_ROTATE = "api_key.rotate"
@@ -57,6 +61,10 @@ SENTENCES: dict[Action, str] = {
     Action.VAULT_REVEAL: "An original behind a placeholder was revealed.",
     Action.RESPONSE_READ: "A kept answer was read.",
     Action.RESPONSE_DELETE: "A kept answer was removed.",
+    Action.BODY_READ: "A call's kept prompt and answer were read as they went out, masked.",
+    Action.BODY_REVEAL: "A call's kept prompt and answer were read with their originals.",
+    Action.ERASURE_EXECUTE: "What was kept of a person was removed.",
+    Action.CERTIFICATE_READ: "The certificate of an erasure was read.",
     Action.POLICY_ACTIVATE: "A policy was put in force.",
     Action.POLICY_SIMULATE: "A policy was tried on text or past traffic.",
     Action.KEY_ROTATE: "An API key was replaced by a new one.",
@@ -87,6 +95,7 @@ OBJECTS: dict[str, str] = {
     "document": "A document",
     "seal_key": "A key that signs seals",
     "hold": "A legal hold",
+    "erasure_request": "A request to forget a person",
 }
 
 CHANGES: dict[str, str] = {"create": "was created", "update": "was changed", "delete": "was removed"}

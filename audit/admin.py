@@ -25,15 +25,25 @@ from unfold.paginator import InfinitePaginator
 from tenants.console import cells
 from tenants.console.filters import ChoiceFilter, DatesFilter, TextFilter
 from tenants.console.member import Member, visible_keys
-from tenants.console.pages import ReadOnlyAdmin, ScopedForm, TenantAdmin
+from tenants.console.pages import REASON_LENGTH, ReadOnlyAdmin, ScopedForm, TenantAdmin
 from tenants.console.periods import start_of
 from tenants.models import Department
 from tenants.roles import Role
 
-from . import exports, services, tasks, verify
+from . import exports, forgetting_pages, services, tasks, verify
+from .bodies import MASKED, content_of
+from .errors import BodyGone
 from .evidence import Wanted
-from .models import Event, Export, ExportFormat, ExportState, Seal
+from .models import Body, Event, Export, ExportFormat, ExportState, Seal
 from .services import AREAS, first_id
+
+BODY_PARTS = {
+    "request": "What the client wrote",
+    "answer": "What the client read",
+    "sent": "What left the house",
+    "said": "What came back",
+}
+__all__ = ["forgetting_pages"]  # registers its own
 
 #: How actions read, where their own words would read badly.
 THINGS = {
@@ -266,8 +276,56 @@ class EventPage(ReadOnlyAdmin):
             "detail": cells.document(more(event.detail)) if more(event.detail) else None,
             "passages": self.passages(request, event),
             "chain": self.chain(request, event),
+            **self.body(request, event),
         }
         return TemplateResponse(request, "console/event.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        shown = self.admin_site.admin_view(require_POST(self.body_view))
+        return [path("<uuid:event>/body/", shown, name="audit_event_body"), *super().get_urls()]
+
+    def body(self, request: HttpRequest, event: Event) -> dict[str, Any]:
+        """Whether the call's prompt and answer were kept, and until when."""
+        found = Body.objects.filter(pk=event.request_id).defer("sealed").first() if event.request_id else None
+        if found is None:
+            return {}
+        return {
+            "kept_until": cells.moment(found.expires_at),
+            "body_link": reverse("admin:audit_event_body", args=[event.pk]),
+            "may_reveal": found.mode == "full" and self.member(request).may("reveal.use"),
+        }
+
+    def body_view(self, request: HttpRequest, event: UUID) -> HttpResponse:
+        """What went out and came back in a call: masked, or with its originals for a purpose. Recorded either way."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self.get_queryset(request).filter(pk=event).first()
+        if found is None or found.request_id is None:
+            raise Http404("There is no call with this event here.")
+        body = Body.objects.filter(pk=found.request_id).first()
+        if body is None:
+            raise Http404("Nothing is kept of this call.")
+        purpose, wanted = request.POST.get("purpose", "").strip(), "reveal" in request.POST
+        if wanted and not (purpose and self.member(request).may("reveal.use")):
+            messages.error(request, "To see the originals, say what for.")
+            return HttpResponseRedirect(reverse("admin:audit_event_change", args=[found.pk]))
+        try:
+            content = content_of(body)
+        except BodyGone as gone:
+            messages.error(request, str(gone))
+            return HttpResponseRedirect(reverse("admin:audit_event_change", args=[found.pk]))
+        revealed = wanted and not content.keys() <= set(MASKED)
+        services.record(
+            "body.reveal" if revealed else "body.read",
+            reason=purpose[:REASON_LENGTH],
+            object_type="request",
+            object_id=str(body.pk),
+        )
+        names = ("request", "answer", "sent", "said") if revealed else MASKED
+        parts = [(BODY_PARTS[name], cells.document(content[name])) for name in names if content.get(name) is not None]
+        title = "Prompt and answer" if revealed else "Prompt and answer, masked"
+        link = ("Back to the call", reverse("admin:audit_event_change", args=[found.pk]), "")
+        return self.facts_page(request, found, title, parts, links=[link])
 
     def facts(self, event: Event) -> list[tuple[str, object]]:
         """The event's filled columns in the order in which an auditor asks."""

@@ -163,6 +163,75 @@ class Hold(TenantModel):
         return self.name
 
 
+class Body(EvidenceModel):
+    """What went out and came back in one call; its id is the request's. Personal data: yes, in `sealed`, encrypted
+    under `key`, which is encrypted under the tenant's; `actor_id` and `user_id` say whose call it was.
+    """
+
+    mode = models.CharField(max_length=10)
+    actor_id = models.CharField(max_length=80)
+    user_id = models.UUIDField(null=True)
+    department_id = models.UUIDField(null=True)
+    key = models.BinaryField()
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "bodies"
+        indexes = [models.Index(fields=["tenant", "expires_at"], name="body_expiry")]
+
+
+class ErasureState(models.TextChoices):
+    SEARCHING = "searching"
+    FOUND = "found"
+    ERASING = "erasing"
+    ERASED = "erased"
+    FAILED = "failed"
+
+
+class SubjectType(models.TextChoices):
+    EMAIL = "email"
+    PHONE = "phone"
+    NAME = "name"
+    ID = "id"
+    USER = "user"
+    KEY = "key"
+
+
+class ErasureRequest(TenantModel):
+    """A person asks to be forgotten, or what is kept of them. `value` is who, encrypted, until it is carried out;
+    `subject_hash` (keyed) is what remains of it. `found` and `erased` count by kind; `traces` name what was found.
+    Personal data: as said, and what `reason` says.
+    """
+
+    subject_type = models.CharField(max_length=10, choices=SubjectType.choices)
+    subject_hash = models.CharField(max_length=64)
+    value = models.BinaryField(null=True, editable=False)
+    reason = models.CharField(max_length=1000)
+    keep_documents = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=ErasureState.choices, default=ErasureState.SEARCHING)
+    error = models.CharField(max_length=300, blank=True, default="")
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    makers = models.JSONField(default=dict)
+    executed_by = models.CharField(max_length=200, blank=True, default="")
+    found = models.JSONField(default=dict)
+    held = models.JSONField(default=dict)
+    erased = models.JSONField(default=dict)
+    traces = models.JSONField(default=list)
+    certificate = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"erasure {self.state}"
+
+
 class ExportState(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""Exports and holds on the outside."""
+"""Exports, holds and erasure requests on the outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from tenants.api.fields import Strict
 
-from .models import ExportFormat, Hold
+from .models import ErasureRequest, ExportFormat, Hold, SubjectType
 from .services import department_id
 
 
@@ -76,3 +76,39 @@ class HoldSerializer(Strict, serializers.ModelSerializer[Hold]):
         field = HOLD_FILTER[name]()
         read = field.run_validation(value)
         return str(field.to_representation(department_id(read) if name == "department" else read))
+
+
+class SubjectSerializer(Strict):
+    """Who is meant: a value as it stands in texts, or a person or key whose calls are meant, by id."""
+
+    type = serializers.ChoiceField(choices=SubjectType.choices)
+    value = serializers.CharField(max_length=300)
+
+
+class ErasureSerializer(Strict):
+    """Who is to be forgotten, and why. `documents` says whether documents that name them go as well."""
+
+    subject = SubjectSerializer()
+    reason = serializers.CharField(max_length=1000)
+    documents = serializers.ChoiceField(choices=["erase", "keep"], default="erase")
+
+
+class ErasureShown(serializers.ModelSerializer[ErasureRequest]):
+    """A request as it stands; `value` of its subject is never shown again."""
+
+    subject = serializers.SerializerMethodField()
+    documents = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ErasureRequest
+        fields = (
+            *("id", "subject", "reason", "documents", "state", "error", "found", "held", "erased", "traces"),
+            *("made_by", "executed_by", "created_at", "changed_at", "finished_at"),
+        )
+        read_only_fields = fields
+
+    def get_subject(self, request: ErasureRequest) -> dict[str, str]:
+        return {"type": request.subject_type, "hash": request.subject_hash}
+
+    def get_documents(self, request: ErasureRequest) -> str:
+        return "keep" if request.keep_documents else "erase"

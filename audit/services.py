@@ -19,15 +19,18 @@ from tenants.models import Department
 from tenants.roles import Role
 
 from .actions import Action, known, sentence
+from .bodies import BODIES, body_row
 from .data import Finding
 from .models import Event
 
 __all__ = [
     "AREAS",
+    "BODIES",
     "EVENTS",
     "Action",
     "Page",
     "as_shown",
+    "body_row",
     "department_id",
     "findings",
     "first_id",

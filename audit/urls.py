@@ -9,5 +9,7 @@ routes.register("audit/seals", views.SealView)
 routes.register("audit/seal-keys", views.SealKeyView, basename="seal-key")
 routes.register("audit/exports", views.ExportView)
 routes.register("audit/holds", views.HoldView)
+routes.register("audit/bodies", views.BodyView)
+routes.register("erasure-requests", views.ErasureView)
 
 urlpatterns = routes.urls

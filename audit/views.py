@@ -12,6 +12,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -24,15 +25,30 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from tenants.api import problems
+from tenants.api.lists import Filter
 from tenants.api.moments import moment
 from tenants.api.views import ManagementView, ReadView
 from tenants.data import Caller
 from tenants.isolation import Scope
 
-from . import exports, history, parts, receipts, tasks
+from . import erasure, exports, history, parts, receipts, tasks
+from .bodies import MASKED, content_of
+from .errors import BodyGone, NotErased
 from .evidence import Wanted
-from .models import Event, Export, ExportFormat, ExportState, Hold, Leaf, Seal, SealKey
-from .serializers import ExportSerializer, HoldSerializer
+from .models import (
+    Body,
+    ErasureRequest,
+    ErasureState,
+    Event,
+    Export,
+    ExportFormat,
+    ExportState,
+    Hold,
+    Leaf,
+    Seal,
+    SealKey,
+)
+from .serializers import ErasureSerializer, ErasureShown, ExportSerializer, HoldSerializer
 from .services import AREAS, Action, narrowed, record, search
 
 FILTERS = ("request_id", "actor", "action", "decision", "department", "from", "to", "cursor", "limit")
@@ -271,6 +287,110 @@ class HoldView(CreateModelMixin, DestroyModelMixin, ReadView):
 
     def perform_destroy(self, instance: Hold) -> None:
         Hold.objects.filter(pk=instance.pk, released_at=None).update(released_at=timezone.now())
+
+
+class BodyView(ManagementView):
+    """What went out and came back in a call, where the policy had it kept; addressed by the request's id.
+
+    Those who see the call see it masked. The originals need the right to reveal and a purpose (`X-Audit-Reason`).
+    """
+
+    queryset = Body.objects.all()
+    rights: ClassVar[dict[str, str]] = {"retrieve": "events.view"}
+
+    def get_queryset(self) -> QuerySet[Body]:
+        own = [str(identity) for _, identity in self.caller.principals]
+        mine = Q(actor_id__in=own) | Q(user_id=self.caller.user) if self.caller.user else Q(actor_id__in=own)
+        return Body.objects.all() if self.caller.may("events.all") else Body.objects.filter(mine)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        body: Body = self.get_object()
+        try:
+            content = content_of(body)
+        except BodyGone as error:
+            raise exceptions.NotFound(str(error)) from error
+        purpose = request.headers.get("X-Audit-Reason", "").strip()
+        revealed = bool(purpose) and self.caller.may("reveal.use") and not content.keys() <= set(MASKED)
+        action = Action.BODY_REVEAL if revealed else Action.BODY_READ
+        record(action, reason=purpose, object_type="request", object_id=str(body.pk))
+        shown = content if revealed else {name: content.get(name) for name in MASKED}
+        return Response(
+            {
+                "request_id": str(body.pk),
+                "mode": body.mode,
+                "created_at": body.created_at,
+                "expires_at": body.expires_at,
+                **shown,
+            }
+        )
+
+
+class ErasureView(CreateModelMixin, DestroyModelMixin, ReadView):
+    """Requests to be forgotten. A worker searches; once `state` is `found`, look at what was found and `execute`.
+
+    DELETE withdraws a request that was not carried out.
+    """
+
+    queryset = ErasureRequest.objects.all()
+    serializer_class = ErasureShown
+    filters: ClassVar[dict[str, Filter]] = {"state": "state"}
+    passing = ("state", "error", "found", "held", "erased", "traces", "changed_at", "finished_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "erasures.change",
+        "retrieve": "erasures.change",
+        "create": "erasures.change",
+        "destroy": "erasures.change",
+        "execute": "erasures.change",
+        "certificate": "erasures.change",
+    }
+
+    @extend_schema(request=ErasureSerializer)
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        asked = ErasureSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        subject, keep = values["subject"], values["documents"] == "keep"
+        try:
+            made = erasure.ask(subject["type"], subject["value"], values["reason"], keep, self.caller)
+        except NotErased as error:
+            raise exceptions.ValidationError({"subject": str(error)}) from error
+        self._hand_over(made.pk, ErasureState.SEARCHING)
+        made.refresh_from_db()
+        return Response(self.get_serializer(made).data, status=201)
+
+    def perform_destroy(self, instance: ErasureRequest) -> None:
+        if instance.state in (ErasureState.ERASING, ErasureState.ERASED):
+            raise problems.Conflict(f"This request cannot be withdrawn: it is {instance.state}.")
+        instance.delete()
+
+    @extend_schema(request=None, responses={202: ErasureShown})
+    @action(detail=True, methods=["post"])
+    def execute(self, request: Request, **kwargs: Any) -> Response:
+        """Removes what was found. Where the tenant asks for four eyes, by somebody else than who asked."""
+        found: ErasureRequest = self.get_object()
+        try:
+            erasure.execute(found, self.caller)
+        except NotErased as error:
+            raise problems.Conflict(str(error)) from error
+        self._hand_over(found.pk, ErasureState.ERASING)
+        found.refresh_from_db()
+        return Response(self.get_serializer(found).data, status=202)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=True)
+    def certificate(self, request: Request, **kwargs: Any) -> Response:
+        """What was removed, signed with the keys that sign seals (`audit/seal-keys`)."""
+        found: ErasureRequest = self.get_object()
+        try:
+            signed = erasure.certificate_of(found)
+        except NotErased as error:
+            raise problems.Conflict(str(error)) from error
+        record(Action.CERTIFICATE_READ, object_type="erasure_request", object_id=str(found.pk))
+        return Response(signed)
+
+    def _hand_over(self, request: UUID, state: ErasureState) -> None:
+        transaction.on_commit(partial(tasks.dispatch_erasure, self.caller.tenant, request, state))
 
 
 def shown(seal: Seal) -> dict[str, Any]:

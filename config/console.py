@@ -45,6 +45,8 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
         Item("Audit trail", "history", "audit.event"),
         Item("Evidence", "verified", "audit.seal"),
         Item("Exports", "download", "audit.export"),
+        Item("Erasure requests", "person_remove", "audit.erasurerequest"),
+        Item("Legal holds", "gavel", "audit.hold"),
     ),
     "Policies": (Item("Policies", "policy", "policies.policy"),),
     "Models & routes": (

@@ -64,6 +64,8 @@ RESPONSES_KEY = derived("kept-responses")
 WEBHOOK_KEY = derived("webhooks")
 VAULT_SEAL_KEY = derived("vault-seals")
 ANSWER_KEY = derived("kept-answers")
+BODIES_KEY = derived("bodies")
+ERASURE_KEY = derived("erasures")
 
 HOME = Path(env("CUSTOMHOUSE_HOME", str(BASE_DIR / "var"))).resolve()
 PORT = int(env("CUSTOMHOUSE_PORT", "8000"))
@@ -206,6 +208,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 50 * 1024 * 1024
 
 # What evidence packs hold of apps above the trail: a function of two times (or None) that gives dictionaries.
 EVIDENCE_POLICIES = "policies.services.in_force"
+# Who finds and removes what is kept of a person, in each app (audit.erasure.Eraser).
+ERASERS = [
+    "audit.erasure.BodyEraser",
+    "gateway.erasing.ResponseEraser",
+    "policies.erasing.VaultEraser",
+    "retrieval.erasing.DocumentEraser",
+]
 
 LOGGING = {
     "version": 1,

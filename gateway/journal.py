@@ -650,7 +650,8 @@ def _bare_row(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, most in _LENGTHS.items():
         if name in bare:
             bare[name] = bare[name][:most]
-    bare["detail"] = {key: value for key, value in row["detail"].items() if key in _NEEDED}
+    if "detail" in row:
+        bare["detail"] = {key: value for key, value in row["detail"].items() if key in _NEEDED}
     return bare
 
 

@@ -76,7 +76,7 @@ class Memory:
     def keep(self, caller: Caller, response: UUID, kept: dict[str, Any]) -> asyncio.Future[None]:
         """Hands an answer over. The future ends when it is durable; Unavailable when that takes too long."""
         future = asyncio.get_running_loop().create_future()
-        sealed = self._seal(caller.tenant, response, orjson.dumps(kept, default=str))
+        sealed = _seal(self._key, caller.tenant, response, orjson.dumps(kept, default=str))
         row = {
             "id": response,
             "owner": _owner(caller),
@@ -117,29 +117,30 @@ class Memory:
 
     def _read(self, caller: Caller, response: UUID, row: dict[str, Any]) -> Kept:
         try:
-            return Kept(**orjson.loads(self._open(caller.tenant, response, row["sealed"])))
+            return open_kept(self._key, caller.tenant, response, row["sealed"])
         except InvalidTag:  # sealed under a key that is no longer
             raise ResponseNotFound("There is no such response.") from None
-
-    # -- sealing ------------------------------------------------------------------------------------------------------
-
-    def _seal(self, tenant: UUID, response: UUID, plain: bytes) -> bytes:
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher(tenant).encrypt(nonce, plain, tenant.bytes + response.bytes)
-
-    def _open(self, tenant: UUID, response: UUID, sealed: bytes) -> bytes:
-        return self._cipher(tenant).decrypt(sealed[:_NONCE], sealed[_NONCE:], tenant.bytes + response.bytes)
-
-    def _cipher(self, tenant: UUID) -> AESGCM:
-        """Each tenant has a key of its own."""
-        return AESGCM(
-            hashlib.blake2b(tenant.bytes, key=self._key, person=b"responses", digest_size=_KEY_BYTES).digest()
-        )
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._lane.tire(time.monotonic())
+
+
+def open_kept(key: bytes, tenant: UUID, response: UUID, sealed: bytes) -> Kept:
+    """A kept answer as it was sealed. Raises InvalidTag when it was sealed under another key."""
+    plain = _cipher(key, tenant).decrypt(sealed[:_NONCE], sealed[_NONCE:], tenant.bytes + response.bytes)
+    return Kept(**orjson.loads(plain))
+
+
+def _seal(key: bytes, tenant: UUID, response: UUID, plain: bytes) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + _cipher(key, tenant).encrypt(nonce, plain, tenant.bytes + response.bytes)
+
+
+def _cipher(key: bytes, tenant: UUID) -> AESGCM:
+    """Each tenant has a key of its own."""
+    return AESGCM(hashlib.blake2b(tenant.bytes, key=key, person=b"responses", digest_size=_KEY_BYTES).digest())
 
 
 def _owner(caller: Caller) -> UUID | None:

@@ -55,6 +55,7 @@ from tenants.isolation.pool import Pool
 from tenants.snapshot import Snapshot, Snapshots
 
 from . import prompts
+from .bodies import Bodies
 from .candidates import NO_ANSWER, Choice, Plan, choose, fit, keep_private, needs
 from .catalogue import PART as CATALOGUE
 from .catalogue import Catalogue, ModelView
@@ -171,12 +172,14 @@ class Pipeline:
         pii: Pii,
         search: Pool,
         memory: Memory,
+        bodies: Bodies,
     ) -> None:
         self.snapshots = snapshots
         self.router = Router()
         self._journal, self._leases = journal, leases
         self._limits, self._pii, self._search = limits, pii, search
         self.memory = memory
+        self._bodies = bodies
 
     async def answer(self, call: Call, caller: Caller, snapshot: Snapshot) -> Plain | Stream:
         """The whole way of one call. Raises GatewayError; by then its refusal or outcome is recorded."""
@@ -437,7 +440,8 @@ class Pipeline:
             answer = SURFACES[p.call.dialect].plain(p.call, body, None if cited is None else cited.citations, tokens)
         except (Refused, NotJudged) as error:  # the vendor has answered, and is paid
             attempts.answered(target, tokens, error.code)
-            await self.settle(p, attempts, reason=error.code, tokens=tokens, detail=_decided(error.decisions) or None)
+            why = _decided(error.decisions) or None
+            await self.settle(p, attempts, reason=error.code, tokens=tokens, detail=why, said=reply.body)
             raise
         except GatewayError as error:
             await self.settle(p, attempts, reason=error.code)
@@ -449,7 +453,7 @@ class Pipeline:
         cut = p.ceiling < p.intent.output_tokens
         reason = "budget" if cut else ""
         detail = _decided(decisions) | _checked(cited)
-        settled = self.settle(p, attempts, tokens=tokens, reason=reason, detail=detail or None)
+        settled = self.settle(p, attempts, tokens=tokens, reason=reason, detail=detail or None, said=said)
         kept = self.remember(p, answer)
         await settled
         if kept is not None:
@@ -474,12 +478,15 @@ class Pipeline:
         reason: str = "",
         tokens: Tokens | None = None,
         detail: dict[str, Any] | None = None,
-    ) -> Awaitable[None]:
-        """Hands over the one outcome of a call, at once; awaiting it tells when that is durable."""
+        said: Mapping[str, Any] | None = None,
+    ) -> Awaitable[Any]:
+        """Hands over the one outcome of a call, at once; awaiting it tells when that is durable. Where the policy has
+        bodies kept, this one goes with it; `said` is the answer as the vendor gave it.
+        """
         self._limits.correct(p.caller, p.estimated, _total(tokens))
         if not reason and p.targets[0] is NO_ANSWER:
             reason = "no_answer"
-        return self._journal.outcome(
+        recorded = self._journal.outcome(
             Outcome(
                 intent=p.intent,
                 attempts=attempts.rows,
@@ -488,6 +495,12 @@ class Pipeline:
                 detail={**p.route, **(detail or {})} if p.route else detail,
             )
         )
+        if not p.rules.keeps_bodies:
+            return recorded
+        kept = self._bodies.keep(p.caller, p.call.id, p.rules.logging, p.rules.body_days, _content(p, said))
+        both = asyncio.gather(recorded, kept)
+        both.add_done_callback(_looked_at)
+        return both
 
 
 class Stream:
@@ -642,7 +655,10 @@ class Stream:
         detail: dict[str, Any] = _decided(self._decisions) | _checked(cited)
         if self._first_ms is not None:
             detail["first_token_ms"] = round(self._first_ms, 3)
-        return self._pipeline.settle(self._p, self._attempts, reason=reason, tokens=tokens, detail=detail or None)
+        said = self._rewriter.answer() if self._p.rules.keeps_bodies else None
+        return self._pipeline.settle(
+            self._p, self._attempts, reason=reason, tokens=tokens, detail=detail or None, said=said
+        )
 
     def _tokens(self) -> Tokens:
         """What the vendor counted, else what was counted here."""
@@ -886,6 +902,16 @@ def _total(tokens: Tokens | None) -> int:
     return tokens.input + tokens.cached_input + tokens.cache_write + tokens.output + tokens.reasoning + tokens.embedding
 
 
+def _content(p: Prepared, said: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A body as it is kept: what went out and what came back; in full mode also what the client wrote and read."""
+    sent = {name: value for name, value in p.masked.body.items() if name != PASSAGES}
+    if p.call.kind == "embeddings":
+        said = None  # numbers, which nobody reads and which would outweigh all else
+    if p.rules.logging != "full":
+        return {"sent": sent, "said": said}
+    return {"sent": sent, "said": said, "request": p.call.body, "answer": restore_value(said, p.masked.vault)}
+
+
 def _cited(source: NumberedPassage) -> dict[str, Any]:
     """A passage as the audit trail keeps it: where it stands, never what it says."""
     return {
@@ -909,6 +935,12 @@ def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
         return _may_call(now, rules_for(now, snapshot), p.model) and p.model.name in snapshot.parts[CATALOGUE]
     except RulesError:
         return False
+
+
+def _looked_at(done: asyncio.Future[Any]) -> None:
+    """Nobody may be waiting for it any more; what went wrong is in the journal's log."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _done() -> None:

@@ -15,6 +15,7 @@ from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.isolation.pool import Pool, make_pool, within
 from tenants.snapshot import Snapshot, Snapshots
 
+from .bodies import Bodies
 from .errors import InvalidKey, Unavailable
 from .journal import Journal
 from .limits import Limits
@@ -36,6 +37,7 @@ class Runtime:
     leases: Leases
     limits: Limits
     memory: Memory
+    bodies: Bodies
     pipeline: Pipeline
 
     @classmethod
@@ -51,8 +53,9 @@ class Runtime:
         limits = Limits(settings.REDIS_URL, workers=settings.WORKERS)
         keep = settings.RESPONSES_KEPT_DAYS
         memory = Memory(settings.DATABASE_URL, snapshot_pool, settings.RESPONSES_KEY, keep, journal.crowd)
-        pipeline = Pipeline(snapshots, journal, leases, limits, engine(), search_pool, memory)
-        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, pipeline)
+        bodies = Bodies(settings.DATABASE_URL, journal.crowd)
+        pipeline = Pipeline(snapshots, journal, leases, limits, engine(), search_pool, memory, bodies)
+        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, bodies, pipeline)
 
     async def start(self) -> None:
         """Connects. What is away is waited for in the background: calls get 503 until it is back."""
@@ -63,6 +66,7 @@ class Runtime:
         await self.leases.start()
         await self.journal.start()
         await self.memory.start()
+        await self.bodies.start()
         await self.limits.start()
         await self.snapshots.start()
 
@@ -71,6 +75,7 @@ class Runtime:
         await self.snapshots.stop()
         await self.journal.stop()
         await self.memory.stop()
+        await self.bodies.stop()
         await self.leases.stop()
         await self.limits.stop()
         await close_all()

@@ -124,10 +124,14 @@ def restore(text: str, vault: UUID, caller: Caller, purpose: str = "") -> str:
     else:
         record(Action.TEXT_RESTORE, object_type="vault", object_id=str(vault))
     try:
-        opened = Vault.open(bytes(entry.sealed), _key(caller.tenant), caller.tenant.bytes + entry.pk.bytes)
+        return Pii.restore_text(text, opened(entry))
     except VaultError as error:
         raise VaultGone from error
-    return Pii.restore_text(text, opened)
+
+
+def opened(entry: VaultEntry) -> Vault:
+    """A kept vault. Raises VaultError when it was sealed under another key."""
+    return Vault.open(bytes(entry.sealed), _key(entry.tenant_id), entry.tenant_id.bytes + entry.pk.bytes)
 
 
 def _principal(caller: Caller) -> str:

@@ -31,6 +31,8 @@ WIDEST_FIRST = ("platform", "tenant", "department", "key")
 STRICTNESS = {"allow": 0, "placeholder": 1, "surrogate": 1, "hash": 2, "mask": 2, "block": 3}
 
 DEFAULT_MAX_TOKENS = 4096
+#: For how long bodies are kept, where a policy has them kept.
+DEFAULT_BODY_DAYS, MOST_BODY_DAYS = 30, 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Rules:
     default_max_tokens: int = DEFAULT_MAX_TOKENS
     residency: frozenset[str] | None = None
     logging: str = "metadata"
+    body_days: int = DEFAULT_BODY_DAYS
     private: Private | None = None
     guardrails: Guardrails = field(default_factory=Guardrails)
     refusal: str = ""
@@ -89,6 +92,11 @@ class Rules:
             refusal = next((one.refusal for one in held if one.refusal), "")
             found = self._variants[holding] = replace(found, refusal=refusal, conditions=())
         return found
+
+    @property
+    def keeps_bodies(self) -> bool:
+        """Whether prompts and answers are kept."""
+        return self.logging in ("redacted", "full")
 
     def allows_model(self, name: str) -> bool:
         """Whether the policy lets this model be called."""
@@ -177,6 +185,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
         private=_private(models["private"]) if models.get("private") else None,
         guardrails=guardrails.parse(merged.get("guardrails", {})),
         logging=_one_of(merged.get("logging", "metadata"), LOGGING_MODES, "logging"),
+        body_days=_days(read_object(merged.get("retention", {}), "retention", {"days"}).get("days", DEFAULT_BODY_DAYS)),
         conditions=tuple(conditions),
         documents=tuple(documents),
     )
@@ -198,6 +207,8 @@ def _merged(section: str, wide: Any, narrow: Any, locked: bool) -> Any:
         return [word for word in narrow if word in wide]
     if section == "logging" and wide in LOGGING_MODES and narrow in LOGGING_MODES:
         return min(wide, narrow, key=LOGGING_MODES.index)
+    if section == "retention" and isinstance(wide, dict) and isinstance(narrow, dict):
+        return {"days": min(_days(part.get("days", DEFAULT_BODY_DAYS)) for part in (wide, narrow))}
     return wide
 
 
@@ -294,6 +305,13 @@ def _strings(value: Any, place: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise RulesError(f"{place} must be a list of strings.")
     return value
+
+
+def _days(value: Any) -> int:
+    found = _positive(value, "retention.days")
+    if found > MOST_BODY_DAYS:
+        raise RulesError(f"retention.days must be at most {MOST_BODY_DAYS}.")
+    return found
 
 
 def _positive(value: Any, place: str) -> int:

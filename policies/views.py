@@ -22,10 +22,11 @@ from tenants.api.lists import Filter, target_of
 from tenants.api.moments import EARLIEST, LATEST
 from tenants.api.problems import TooLarge, Unavailable
 from tenants.api.views import ManagementView, ReadView
+from tenants.four_eyes import author
 from tenants.isolation.scope import REASON_LENGTH
 
 from . import redact, simulation
-from .activation import activate, author
+from .activation import activate
 from .errors import NotInForce, RulesError, VaultGone
 from .models import Policy, PolicyState
 from .pii.data import PiiRules

@@ -66,6 +66,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "events.all": {O, A, U},
         "exports.change": {O, U},
         "holds.change": {O, U},
+        "erasures.change": {O, U},
         "reveal.use": {O, U},
     }.items()
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -9,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
+from audit.services import BODIES, body_row
+from tenants.ids import uuid7
 from tenants.isolation import PLATFORM, scope
 from tenants.models import Department, Tenant
-from tenants.services import make_department, make_key, make_tenant
+from tenants.services import caller_of_key, make_department, make_key, make_tenant
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +67,17 @@ def house(name: str, departments: tuple[str, ...]) -> House:
     for role in ("admin", "developer", "member", "auditor", "billing_manager", "policy_manager"):
         made.keys[role] = made.key(role, departments[0])
     return made
+
+
+def keep_body(house: House, text: str = "the secret of the house") -> UUID:
+    """What is kept of a call of the developer's key that wrote a text, as the journal brings it; the call's id."""
+    request, caller = uuid7(), caller_of_key(house.keys["developer"])
+    assert caller is not None
+    content = {"sent": {}, "said": {}, "request": {"messages": [{"content": text}]}, "answer": None}
+    row = body_row(caller, request, "full", 30, content)
+    with scope(house.id), connection.cursor() as cursor:
+        cursor.execute(BODIES.replace("$1", "%s"), [json.dumps([row], default=str)])
+    return request
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,11 @@ class Vault:
         """The types that have placeholders."""
         return frozenset(kind for kind, _ in self._by_id.values())
 
+    @property
+    def originals(self) -> frozenset[str]:
+        """The values that have placeholders."""
+        return frozenset(value for _, value in self._by_id.values())
+
     def seal(self, key: bytes, associated: bytes = b"") -> bytes:
         """The vault encrypted under a 32-byte key (AES-256-GCM), bound to `associated` (the tenant, the purpose)."""
         entries = [[token, kind, value] for token, (kind, value) in self._by_id.items()]

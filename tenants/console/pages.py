@@ -155,10 +155,13 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
         facts: Iterable[tuple[str, object]],
         links: Iterable[tuple[str, str, str]] = (),
         posts: Iterable[tuple[str, str]] = (),
+        danger: Iterable[tuple[str, str]] = (),
+        again: bool = False,
     ) -> HttpResponse:
         """An object that is looked at: names and values, and where to go from here.
 
-        `links` are text, address and kind of button; `posts` are buttons (text, address) that change something.
+        `links` are text, address and kind of button; `posts` are buttons (text, address) that change something,
+        `danger` those that remove. `again`: somebody is working on it, so the page looks again by itself.
         """
         context = {
             **self.admin_site.each_context(request),
@@ -168,6 +171,8 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
             "facts": facts,
             "links": links,
             "posts": posts,
+            "danger": danger,
+            "again": again,
         }
         return TemplateResponse(request, "console/facts.html", context)
 

@@ -15,7 +15,7 @@ from audit.services import record
 from tenants.api.views import ManagementView
 from tenants.ids import uuid7
 from tenants.isolation import scope
-from tests.conftest import House
+from tests.conftest import House, keep_body
 
 METHODS = ("get", "patch", "delete", "post", "put")
 
@@ -87,6 +87,13 @@ def things(acme: House) -> dict[str, str]:
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
         "audit/exports": call("post", "/api/v1/audit/exports", acme.owner_key, {"format": "jsonl"}).json()["id"],
         "audit/holds": call("post", "/api/v1/audit/holds", acme.owner_key, {"name": "h", "reason": "r"}).json()["id"],
+        "audit/bodies": str(keep_body(acme)),
+        "erasure-requests": call(
+            "post",
+            "/api/v1/erasure-requests",
+            acme.owner_key,
+            {"subject": {"type": "name", "value": "house-secret"}, "reason": "house-secret"},
+        ).json()["id"],
         "tenants": str(acme.id),
         "departments": str(acme.departments["legal"].pk),
         "api-keys": str(acme.key_ids[acme.keys["developer"]]),

@@ -28,6 +28,7 @@ TABLE = {
     "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),
     "audit/exports": ("owner auditor", "owner auditor"),
     "audit/holds": ("owner auditor", "owner auditor"),
+    "erasure-requests": ("owner auditor", "owner auditor"),
     "billing/usage": ("owner admin billing_manager auditor developer member", ""),
 }
 ROLES = ("owner", "admin", "policy_manager", "billing_manager", "auditor", "developer", "member")
