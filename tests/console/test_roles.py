@@ -17,6 +17,8 @@ SEEN = {
     "audit_event": ROLES,
     "audit_seal": ("owner", "admin", "auditor"),
     "audit_export": ("owner", "auditor"),
+    "audit_erasurerequest": ("owner", "auditor"),
+    "audit_hold": ("owner", "auditor"),
     "policies_policy": ("owner", "admin", "policy_manager", "auditor", "alice"),
     "gateway_model": ROLES,
     "gateway_deployment": ("owner", "admin", "policy_manager", "billing_manager", "auditor", "alice"),
@@ -47,6 +49,8 @@ ADDED = {
     "audit_event": (),
     "audit_seal": (),
     "audit_export": ("owner", "auditor"),
+    "audit_erasurerequest": ("owner", "auditor"),
+    "audit_hold": ("owner", "auditor"),
     "billing_usage": (),
     "policies_policy": (),
 }
