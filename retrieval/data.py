@@ -41,6 +41,7 @@ class Upload:
     metadata: dict[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
     uploaded_by: str = ""
+    password: str = field(default="", repr=False)  #: opens the file as it comes in; it is not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,14 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A document's text, and what is known about places in it: (first character, page) and (first character, heading
-    path), each in rising order.
+    """A document's text, and what is known about places in it: (first character, page), (first character, heading path)
+    and, of tables whose rows are lines, (first character, end, first character after the header), each in rising order.
     """
 
     text: str = field(repr=False)
     pages: tuple[tuple[int, int], ...] = ()
     sections: tuple[tuple[int, str], ...] = ()
+    tables: tuple[tuple[int, int, int], ...] = ()
     page_count: int | None = None
 
 

@@ -26,6 +26,7 @@ from .errors import (
     CollectionNotFound,
     Conflict,
     DocumentNotFound,
+    IngestError,
     InvalidUpload,
     JobNotFound,
     OutsideRights,
@@ -34,6 +35,7 @@ from .errors import (
 )
 from .ingest import index, pipeline
 from .ingest.chunk import Chunking
+from .ingest.reading import unlock
 from .models import Access, Collection, Document, IngestItem, IngestJob, Original, State
 from .tasks import dispatch
 
@@ -253,7 +255,8 @@ def _accept(upload: Upload, job: IngestJob) -> tuple[Document, IngestItem]:
     collection = find_collection(upload.collection)
     content = _content(upload)
     said = _said(upload, collection)
-    digest = hashlib.sha256(content).hexdigest()
+    # The same file with its password is another one: it can be read.
+    digest = hashlib.sha256(b"unlocked\0" + content if upload.password else content).hexdigest()
     document = _known(collection, upload.external_id)
     if document is not None and _is_same(document, digest, said["title"]):
         document = _described(document, {name: value for name, value in said.items() if name != "title"})
@@ -265,7 +268,7 @@ def _accept(upload: Upload, job: IngestJob) -> tuple[Document, IngestItem]:
     Original.objects.create(
         document=document,
         version=document.version,
-        content=content,
+        content=_unlocked(content, upload.password),
         filename=_clean(upload.filename)[-300:],
         mime=_mime(upload),
         digest=digest,
@@ -370,6 +373,18 @@ def _content(upload: Upload) -> bytes:
     if len(content) > MOST_BYTES:
         raise TooLarge(f"A document may have {MOST_BYTES // 1024 // 1024} MB.")
     return bytes(content)
+
+
+def _unlocked(content: bytes, password: str) -> bytes:
+    """A file that its password opens, so that nobody needs to keep that. One that it does not open stays encrypted,
+    and fails as such when it is read.
+    """
+    if not password:
+        return content
+    try:
+        return unlock(content, password)
+    except IngestError:
+        return content
 
 
 def _mime(upload: Upload) -> str:

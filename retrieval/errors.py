@@ -15,6 +15,7 @@ RetrievalError
       ├── Unreadable
       ├── TooLarge
       └── NoText
+           └── NeedsRecognition
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ class IngestError(RetrievalError):
 
 
 class UnsupportedFormat(IngestError):
-    """This format cannot be read. Text, Markdown and PDF can."""
+    """This format cannot be read. PDF, office files, web pages, mails, text and pictures can."""
 
 
 class Encrypted(IngestError):
-    """The file is encrypted; only a copy without a password can be read."""
+    """The file is encrypted. Upload it again with its `password`, or a copy without one."""
 
 
 class Unreadable(IngestError):
@@ -82,4 +83,8 @@ class TooLarge(IngestError):
 
 
 class NoText(IngestError):
-    """The file holds no text. Scanned pages need text recognition, which is not installed."""
+    """The file holds no text that can be read."""
+
+
+class NeedsRecognition(NoText):
+    """The file holds pictures of text. Reading them needs OCR: install tesseract, or upload a copy that holds text."""

@@ -38,6 +38,7 @@ class UploadSerializer(Strict):
     departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
     metadata = serializers.JSONField(required=False, default=dict)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    password = serializers.CharField(required=False, max_length=200, default="", trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("text" in attrs) == ("file" in attrs):

@@ -241,6 +241,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
             metadata=values["metadata"],
             expires_at=values.get("expires_at"),
             uploaded_by=self.caller.actor["id"],
+            password=values["password"],
         )
 
 

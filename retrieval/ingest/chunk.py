@@ -1,7 +1,8 @@
 """Cuts a text into chunks: some 200 words each, ending with a sentence, a fifth shared with the one before.
 
-A heading begins a new chunk where the one before is long enough to stand alone. A document that fits into one stays
-whole: cutting an abstract in two costs more than its length.
+A heading begins a new chunk where the one before is long enough to stand alone. A table is cut between rows, and its
+header names each part of it. A document that fits into one chunk stays whole: cutting an abstract in two costs more
+than its length.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]{{1,40}}")
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]»”’]*(?=\s)|[。！？।]|\n\s*\n")
 
+_LINE_END = re.compile(r"\n")
+#: Between a heading's path and a table's header; characters of both that are kept.
+STEP, MOST_SECTION = " › ", 300
 #: A chunk ends with a sentence if one ends in its last third, and before a heading if it has half its words.
 SENTENCE_FROM, HEADING_FROM = 0.65, 0.5
 
@@ -49,8 +53,18 @@ def chunk_id(document: UUID, version: int, ordinal: int) -> UUID:
 
 def _piece(extracted: Extracted, ordinal: int, first: int, last: int) -> Piece:
     page = _latest(extracted.pages, first)
-    section = _latest(extracted.sections, first)
-    return Piece(ordinal, extracted.text[first:last], first, last, page, (section or "")[:300])
+    named = [_latest(extracted.sections, first) or "", _header(extracted, first)]
+    section = STEP.join(name for name in named if name)
+    return Piece(ordinal, extracted.text[first:last], first, last, page, section[:MOST_SECTION])
+
+
+def _header(extracted: Extracted, at: int) -> str:
+    """What the columns are called of the table whose rows a chunk begins with, "" where it begins with the header."""
+    index = bisect_right(extracted.tables, at, key=lambda table: table[0])
+    if not index:
+        return ""
+    first, end, body = extracted.tables[index - 1]
+    return extracted.text[first:body].strip().replace("\n", " ") if body <= at < end else ""
 
 
 def _latest(places: tuple[tuple[int, Said], ...], at: int) -> Said | None:
@@ -68,7 +82,8 @@ def _spans(extracted: Extracted, chunking: Chunking) -> Iterator[tuple[int, int]
             yield words[0][0], words[-1][1]
         return
     starts = [first for first, _ in words]
-    sentences = sorted({bisect_left(starts, match.end()) for match in _SENTENCE_END.finditer(text)})
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    sentences = sorted({bisect_left(starts, place) for place in (*ends, *_rows(extracted))})
     headings = sorted({bisect_left(starts, place) for place, _ in extracted.sections})
     first = 0
     while first < len(words):
@@ -77,6 +92,12 @@ def _spans(extracted: Extracted, chunking: Chunking) -> Iterator[tuple[int, int]
         if last >= len(words):
             return
         first = _next(first, last, sentences, headings, chunking)
+
+
+def _rows(extracted: Extracted) -> Iterator[int]:
+    """Where the rows of tables begin."""
+    for first, end, _ in extracted.tables:
+        yield from (first + match.end() for match in _LINE_END.finditer(extracted.text[first:end]))
 
 
 def _end(first: int, count: int, sentences: list[int], headings: list[int], chunking: Chunking) -> int:

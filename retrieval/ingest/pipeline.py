@@ -132,7 +132,7 @@ def _work(item: IngestItem) -> _Work | None:
 
 def _prepared(tenant: UUID, work: _Work) -> tuple[list[Indexed], int | None]:
     """The chunks of a document with their vectors and terms, and its number of pages."""
-    extracted = extract(work.content, work.filename, work.mime)
+    extracted = extract(work.content, work.filename, work.mime, lambda: _show_life(tenant, work.item))
     found = pieces(extracted, work.chunking)
     if len(found) > MOST_CHUNKS:
         raise IngestError(f"The document has more than {MOST_CHUNKS:,} chunks.")
