@@ -143,7 +143,10 @@ class DocumentForm(forms.Form):
     """Something to be known: a file, or text."""
 
     collection = inputs.one_of("Collection", Collection.objects.all())
-    file = inputs.upload("File", required=False, help_text="PDF, Markdown or text.")
+    file = inputs.upload(
+        "File", required=False, help_text="PDF, office files, web pages, mails, pictures, text, or a ZIP of these."
+    )
+    password = inputs.secret("Password of the file", required=False, help_text="Opens it; is not kept.")
     text = inputs.long_text("Or text", required=False)
     title = inputs.text("Title", required=False, max_length=500, help_text="Empty: as the document says.")
     classification = inputs.step("Classification", help_text="Who has a lower clearance does not find it.")
@@ -175,6 +178,7 @@ class DocumentForm(forms.Form):
             classification=data["classification"],
             departments=tuple(department.pk for department in data["departments"]),
             uploaded_by=by,
+            password=data["password"],
         )
 
 
@@ -206,7 +210,7 @@ class DocumentPage(TenantAdmin):
     lead = (
         "What answers are grounded in. Who may read a document is decided in the database, by department and clearance."
     )
-    empty = ("No document yet", "Upload a PDF, Markdown or text file; it can be cited as soon as it is ready.")
+    empty = ("No document yet", "Upload a PDF, an office file, a mail or a text: it can be cited once it is ready.")
     list_display = ("document", "within", "stage", "classified", "size_shown", "parts", "changed")
     list_display_links = ("document",)
     list_filter = (StateFilter, CollectionFilter)

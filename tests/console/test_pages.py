@@ -59,7 +59,7 @@ def test_the_checklist_ticks_itself_and_is_for_those_who_can_act(acme, empty, en
 EMPTY = {
     "tenants_apikey_changelist": "Make one for your application",
     "billing_budget_changelist": "Add one for the whole tenant first",
-    "retrieval_document_changelist": "Upload a PDF, Markdown or text file",
+    "retrieval_document_changelist": "Upload a PDF, an office file",
     "retrieval_collection_changelist": "Add one, then upload the documents",
     "billing_usage_changelist": "make a first call with an API key",
 }

@@ -29,6 +29,7 @@ from retrieval.services import (
     submit_many,
 )
 from tenants.isolation import scope
+from tests.retrieval.test_formats import encrypted
 
 GARDEN = "Tomatoes want sun, water in the morning, and a stick to climb."
 BEES = "Bees winter as a cluster around their queen and live on honey."
@@ -370,3 +371,28 @@ def test_the_nightly_count_sets_right_what_raw_deletion_left_behind(garden, monk
     tasks.recount()
     with scope(garden.admin):
         assert set(TermCount.objects.values_list("term", "chunks")) == right
+
+
+def test_a_password_opens_the_file_and_is_not_kept(garden, sent):
+    content = encrypted()
+    with scope(garden.admin):
+        submit(upload(text=None, content=content, filename="rent.pdf", external_id="rent"))
+    work(sent)
+    with scope(garden.admin):
+        failed = Document.objects.get(external_id="rent")
+        assert "password" in failed.error
+        submit(upload(text=None, content=content, filename="rent.pdf", external_id="rent", password="open sesame"))
+    work(sent)
+    with scope(garden.admin):
+        opened = Document.objects.get(external_id="rent")
+        assert (opened.state, opened.version, opened.error) == ("ready", 2, "")
+        assert b"sesame" not in bytes(Original.objects.get(document=opened).content)
+    assert garden.find(garden.admin, "What is the secret rent?", min_score=0.0)[0].external_id == "rent"
+
+
+def test_a_wrong_password_leaves_the_file_encrypted(garden, sent):
+    with scope(garden.admin):
+        submit(upload(text=None, content=encrypted(), filename="rent.pdf", external_id="rent", password="barley"))
+    work(sent)
+    with scope(garden.admin):
+        assert "encrypted" in Document.objects.get(external_id="rent").error
