@@ -54,6 +54,7 @@ __all__ = [
     "rotate_key",
     "scope_of_member",
     "take_back_grant",
+    "tenant_of",
 ]
 
 
@@ -153,6 +154,13 @@ def _tenant_of(public_id: str) -> UUID | None:
 
 
 # -- tenants and departments ------------------------------------------------------------------------------------------
+
+
+def tenant_of(slug: str) -> UUID | None:
+    """The id of a tenant, for the platform's commands; None when there is none."""
+    with scope(PLATFORM):
+        found: UUID | None = Tenant.objects.filter(slug=slug).values_list("pk", flat=True).first()
+        return found
 
 
 def make_tenant(slug: str, name: str, *, given: keys.NewKey | None = None) -> tuple[Tenant, str]:

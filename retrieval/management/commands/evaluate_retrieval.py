@@ -24,7 +24,8 @@ from retrieval.data import Passage, Upload
 from retrieval.documents import create_collection, delete_collection, ingest_now
 from retrieval.measures import Measures, mean, measure
 from retrieval.search import recall_now
-from tenants.isolation.scope import PLATFORM, Scope, scope
+from tenants.isolation.scope import Scope, scope
+from tenants.services import tenant_of
 
 #: The vector's share of the score, by what is measured; None as the question's language asks.
 WAYS = {"vector": 1.0, "words": 0.0, "fused": None}
@@ -40,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--keep", action="store_true", help="keep the collection, and use it again next time")
 
     def handle(self, *, folder: Path, tenant: str, questions: int, keep: bool, **options: Any) -> None:
-        wanted = Scope(tenant=_tenant(tenant))
+        wanted = Scope(tenant=_found(tenant))
         collection = f"evaluation-{folder.name}"
         self._ingest(wanted, collection, folder)
         try:
@@ -74,16 +75,6 @@ class Command(BaseCommand):
             f"{way:7} nDCG@10 {found.ndcg_10:.3f}  recall@10 {found.recall_10:.3f}  recall@100 {found.recall_100:.3f}  "
             f"precision@10 {found.precision_10:.3f}  MRR {found.mrr:.3f}  p50 {p50:.1f} ms  p95 {p95:.1f} ms"
         )
-
-
-def _tenant(slug: str) -> UUID:
-    with scope(PLATFORM), connection.cursor() as cursor:
-        cursor.execute("select id from tenants_tenant where slug = %s", [slug])
-        row = cursor.fetchone()
-    if row is None:
-        raise CommandError(f"There is no tenant {slug}.")
-    found: UUID = row[0]
-    return found
 
 
 def _lines(path: Path) -> Iterator[dict[str, str]]:
@@ -121,3 +112,10 @@ def _measured(
 def _documents(passages: list[Passage]) -> list[str]:
     """Each document once, by its best passage."""
     return list(dict.fromkeys(str(passage.external_id) for passage in passages))
+
+
+def _found(slug: str) -> UUID:
+    found = tenant_of(slug)
+    if found is None:
+        raise CommandError(f"There is no tenant {slug!r}.")
+    return found
