@@ -31,7 +31,15 @@ from tenants.roles import Role
 from . import services
 from .models import Budget, BudgetScope, Price, Usage
 
-GROUPS = {"department": "department", "model": "model", "key": "API key", "user": "person", "day": "day"}
+GROUPS = {
+    "department": "department",
+    "model": "model",
+    "key": "API key",
+    "user": "person",
+    "collection": "collection",
+    "deployment": "deployment",
+    "day": "day",
+}
 TOKENS = {
     "input_tokens": "input",
     "cached_input_tokens": "cached",

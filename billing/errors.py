@@ -37,7 +37,7 @@ class LedgerUnavailable(BillingError):
 
 
 class UnknownGroup(BillingError):
-    """Usage is grouped by department, user, key, model, deployment or day."""
+    """Usage is grouped by department, user, key, model, deployment, collection or day."""
 
 
 class PriceRefused(BillingError):

@@ -31,6 +31,11 @@ def money(**options: object) -> models.DecimalField[Any, Any]:
     return models.DecimalField(max_digits=24, decimal_places=12, **options)  # type: ignore[arg-type]
 
 
+def collections_of_passages() -> ArrayField[Any, Any]:
+    """A column of the collections that a call's passages came from, in rising order. Usually none, or one."""
+    return ArrayField(models.UUIDField(), default=list, db_default=[])
+
+
 class Price(SharedModel):
     """What a million tokens of one kind cost at a deployment, from `valid_from` until the next row of that kind begins.
 
@@ -168,8 +173,51 @@ class Usage(TenantModel):
     cost = money(default=0)
     estimated = models.BooleanField(default=False)
     final = models.BooleanField(default=True)
+    collections = collections_of_passages()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "request_id", "attempt"], name="one_charge_per_attempt")
         ]
+
+
+class Rollup(TenantModel):
+    """The ledger by day (UTC) and everything that usage is asked by. Personal data: the caller's user id.
+
+    A trigger on the ledger adds rows in the ledger's own transaction (sql/rollup.sql), so the sums of this table are
+    the ledger's at every moment. Several rows may stand for the same day and names: writers only add, and what they
+    added is `merged` behind them (compact.sql).
+    """
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        models.DO_NOTHING,
+        db_default=open_tenant(),
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+        related_name="+",
+    )
+    day = models.DateField()
+    department_id = models.UUIDField(null=True)
+    user_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    model = models.CharField(max_length=200)
+    deployment_id = models.UUIDField(null=True)
+    deployment = models.CharField(max_length=200, default="")
+    collections = collections_of_passages()
+    calls = models.BigIntegerField()
+    attempts = models.BigIntegerField()
+    estimated = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_input_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost = money()
+    last_at = models.DateTimeField(null=True)
+    merged = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "day"], name="rollup_day")]

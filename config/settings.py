@@ -180,6 +180,7 @@ CELERY = {
         "audit.housekeeping": {"task": "audit.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "audit.completeness": {"task": "audit.completeness", "schedule": 86400.0, "options": {"expires": 3600}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
+        "billing.compact": {"task": "billing.compact", "schedule": 120.0, "options": {"expires": 120}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "tenants.webhooks": {"task": "tenants.webhooks", "schedule": 5.0, "options": {"expires": 5}},
         "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},

@@ -890,6 +890,7 @@ def _cited(source: NumberedPassage) -> dict[str, Any]:
     """A passage as the audit trail keeps it: where it stands, never what it says."""
     return {
         "number": source.number,
+        "collection": str(source.collection_id) if source.collection_id else None,
         "document": str(source.document_id),
         "version": source.version,
         "chunk": str(source.chunk_id),

@@ -79,6 +79,7 @@ class Passage:
     score: float
     vector: float
     lexical: float
+    collection_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
