@@ -22,6 +22,9 @@ class Action(StrEnum):
     TRAIL_CHECK = "trail.check"
     TRAIL_ALERT = "trail.alert"
     USAGE_READ = "usage.read"
+    REPORT_MAKE = "report.make"
+    REPORT_READY = "report.ready"
+    REPORT_READ = "report.read"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
     TEXT_REDACT = "text.redact"
@@ -50,6 +53,9 @@ SENTENCES: dict[Action, str] = {
     Action.TRAIL_CHECK: "The trail was compared with itself and the ledger; nothing is missing.",
     Action.TRAIL_ALERT: "Something is missing in the trail or the ledger.",
     Action.USAGE_READ: "Usage and cost were read.",
+    Action.REPORT_MAKE: "A report was asked for.",
+    Action.REPORT_READY: "A report is ready to be downloaded.",
+    Action.REPORT_READ: "A report was downloaded.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
     Action.TEXT_REDACT: "Personal data was replaced in a text.",
@@ -78,6 +84,7 @@ OBJECTS: dict[str, str] = {
     "group_permission": "A group's permission",
     "price": "A price",
     "budget": "A budget",
+    "report_schedule": "A schedule of reports",
     "policy": "A policy",
     "provider": "A provider",
     "deployment": "A deployment",

@@ -28,7 +28,7 @@ from tenants.console.pages import ReadOnlyAdmin, ScopedForm, TenantAdmin
 from tenants.console.periods import read_day, start_of, today
 from tenants.roles import Role
 
-from . import services
+from . import report_admin, services
 from .models import Budget, BudgetScope, Price, Usage
 
 GROUPS = {
@@ -413,3 +413,6 @@ class PricePage(TenantAdmin):
     @admin.display(description="valid from")
     def since(self, price: Price) -> SafeString:
         return cells.moment(price.valid_from)
+
+
+__all__ = ["BudgetPage", "PricePage", "UsagePage", "report_admin"]

@@ -4,7 +4,9 @@ BillingError
  ├── BudgetExhausted      a budget has no room for the worst case of a call
  ├── LedgerUnavailable    the database cannot be asked (never an answer about a budget)
  ├── UnknownGroup         usage cannot be grouped by that word
- └── PriceRefused         a price that cannot be kept exactly, or makes no sense
+ ├── PriceRefused         a price that cannot be kept exactly, or makes no sense
+ ├── ReportTooLarge       a report that its format cannot hold
+ └── NoMailServer         mail is wanted and there is no server for it
 """
 
 from __future__ import annotations
@@ -42,3 +44,11 @@ class UnknownGroup(BillingError):
 
 class PriceRefused(BillingError):
     """A price is a decimal of at most six places per million tokens, and not negative."""
+
+
+class ReportTooLarge(BillingError):
+    """The report has more rows than its format holds."""
+
+
+class NoMailServer(BillingError):
+    """No mail server is set: the platform's operator sets CUSTOMHOUSE_SMTP_URL."""

@@ -221,3 +221,122 @@ class Rollup(TenantModel):
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "day"], name="rollup_day")]
+
+
+class ReportKind(models.TextChoices):
+    USAGE = "usage"
+    STATEMENT = "statement"
+    COMPLIANCE = "compliance"
+
+
+class ReportFormat(models.TextChoices):
+    JSON = "json"
+    CSV = "csv"
+    XLSX = "xlsx"
+    PDF = "pdf"
+
+
+class ReportState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Every(models.TextChoices):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class ReportSchedule(TenantModel):
+    """A report that is made by itself, over the day, week (from Monday) or month (UTC) that has ended, and sent.
+
+    Personal data: e-mail addresses; the name of who made it.
+    """
+
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=12, choices=ReportKind.choices)
+    format = models.CharField(max_length=5, choices=ReportFormat.choices)
+    group_by = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    department_id = models.UUIDField(null=True, blank=True)
+    every = models.CharField(max_length=5, choices=Every.choices)
+    emails = ArrayField(models.EmailField(), default=list, blank=True)
+    active = models.BooleanField(default=True)
+    next_at = models.DateTimeField()
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="one_schedule_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Report(TenantModel):
+    """A report over a period (`until` not included): asked for, made by a worker, fetched, forgotten when it expires.
+
+    `department_id` narrows it to one department. Personal data: the name of who asked for it.
+    """
+
+    kind = models.CharField(max_length=12, choices=ReportKind.choices)
+    format = models.CharField(max_length=5, choices=ReportFormat.choices)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    group_by = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    department_id = models.UUIDField(null=True)
+    schedule = TenantForeignKey(ReportSchedule, models.DO_NOTHING, null=True, db_index=False, related_name="reports")
+    state = models.CharField(max_length=10, choices=ReportState.choices, default=ReportState.QUEUED)
+    error = models.CharField(max_length=300, blank=True, default="")
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    size = models.BigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.since:%Y-%m-%d} – {self.until:%Y-%m-%d}"
+
+
+class ReportFile(TenantModel):
+    """What a report holds; beside it, so that lists do not read it. Personal data: names of people and keys."""
+
+    report = TenantForeignKey(Report, models.CASCADE)
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "report"], name="one_file_of_a_report")]
+
+
+class MailState(models.TextChoices):
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Mail(TenantModel):
+    """A message to one person, written with what it tells of and sent behind it, again until the server takes it.
+
+    Personal data: an e-mail address; what the message says.
+    """
+
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    body = models.TextField()
+    report = TenantForeignKey(Report, models.CASCADE, null=True, db_index=False)
+    state = models.CharField(max_length=10, choices=MailState.choices, default=MailState.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True, default="")
+    next_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["tenant", "next_at"], condition=Q(state="pending"), name="mail_due")]

@@ -60,18 +60,22 @@ def parts_of(since: datetime | None, until: datetime | None) -> dict[str, Any]:
     first, last = since or EARLIEST, until or LATEST
     first_day, last_day = _midnight(first, up=True), _midnight(last)
     if first_day > last_day:  # within one day
-        edges = [(first, last)]
+        head, tail = (first, last), (last, last)
         last_day = first_day
     else:
-        edges = [(a, b) for a, b in ((first, first_day), (last_day, last)) if a < b]
+        head, tail = (first, first_day), (last_day, last)
     return {
         "first_day": first_day.date(),
         "last_day": last_day.date(),
-        "since": [a for a, _ in edges],
-        "until": [b for _, b in edges],
-        "first": [first_id(a) for a, _ in edges],
-        "last": [first_id(b, after=True) for _, b in edges],
+        **_edge("head", *head),
+        **_edge("tail", *tail),
     }
+
+
+def _edge(name: str, since: datetime, until: datetime) -> dict[str, Any]:
+    """A part of a day; an empty one is null, so that the ledger is not looked into."""
+    values = (since, until, first_id(since), first_id(until, after=True)) if since < until else (None,) * 4
+    return {f"{name}_{part}": value for part, value in zip(("since", "until", "first", "last"), values, strict=True)}
 
 
 def _midnight(moment: datetime, *, up: bool = False) -> datetime:

@@ -1,18 +1,25 @@
-"""Budgets on the outside."""
+"""Budgets and reports on the outside."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.utils import timezone
 from rest_framework import serializers
 
 from tenants import references
 from tenants.api.fields import Money, Strict, plain
 
-from .models import Budget, BudgetScope
-from .reports import budget_states
+from . import mail
+from .data import window_of
+from .errors import NoMailServer
+from .jobs import Wanted, next_time, place_of, window_before
+from .models import Budget, BudgetScope, Every, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
+from .reports import GROUPS, budget_states
 
 
 class BudgetSerializer(Strict, serializers.ModelSerializer[Budget]):
@@ -60,3 +67,166 @@ class BudgetSerializer(Strict, serializers.ModelSerializer[Budget]):
             "renews_at": state.renews_at.isoformat() if state.renews_at else None,
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }
+
+
+class Moment(serializers.DateTimeField):
+    """A time in ISO 8601, or a date: its beginning, in UTC."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if isinstance(value, str) and len(value) == len("2026-11-25"):
+            value += "T00:00:00Z"
+        found: datetime = super().to_internal_value(value)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class GroupBy(serializers.ListField):
+    """Groups as a list, or separated by commas as in an address; each once, in the order given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=serializers.ChoiceField(choices=GROUPS), required=False, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            data = [part.strip() for part in data.split(",") if part.strip()]
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+class DepartmentId(serializers.CharField):
+    """A department by id or slug."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, allow_null=True, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return references.resolve("department", super().to_internal_value(data))
+        except ObjectDoesNotExist as error:
+            raise serializers.ValidationError(str(error)) from error
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+#: nobody needs more of a report at once, and what is read must end
+LONGEST = timedelta(days=3 * 366)
+
+
+class ReportSerializer(Strict):
+    """What a report is asked for. Without times: a statement of the month before, anything else of the last 30 days."""
+
+    kind = serializers.ChoiceField(choices=ReportKind.choices)
+    format = serializers.ChoiceField(choices=ReportFormat.choices, default=ReportFormat.JSON)
+    group_by = GroupBy()
+    department = DepartmentId()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is no name that a class can have."""
+        return {
+            **super().get_fields(),
+            "from": Moment(required=False, allow_null=True, source="since"),
+            "to": Moment(required=False, allow_null=True, source="until"),
+        }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        check_grouping(attrs)
+        since, until = _period(attrs["kind"], attrs.get("since"), attrs.get("until"))
+        if since >= until:
+            raise serializers.ValidationError({"to": "Must be later than `from`."})
+        if until - since > LONGEST:
+            raise serializers.ValidationError({"from": "A report covers three years at most."})
+        return {**attrs, "since": since, "until": until}
+
+
+def wanted_of(given: dict[str, Any]) -> Wanted:
+    """What a valid ReportSerializer asks for."""
+    return Wanted(
+        given["kind"],
+        given["format"],
+        given["since"],
+        given["until"],
+        given.get("group_by") or (),
+        given.get("department"),
+    )
+
+
+def _period(kind: str, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    now = timezone.now()
+    if kind == ReportKind.STATEMENT and since is None and until is None:
+        month = window_before(Every.MONTH, now)
+        return month.starts, month.ends or now
+    if until is None:
+        until = window_of("day", now).ends or now
+    return since or until - timedelta(days=30), until
+
+
+def check_grouping(attrs: dict[str, Any]) -> None:
+    """Raises ValidationError for a narrowing that the kind does not know."""
+    if attrs["kind"] != ReportKind.USAGE and attrs.get("group_by"):
+        raise serializers.ValidationError({"group_by": "Only usage is grouped; a statement is by department."})
+    if attrs["kind"] == ReportKind.COMPLIANCE and attrs.get("department"):
+        raise serializers.ValidationError({"department": "A compliance report is of the whole tenant."})
+
+
+def shown_report(report: Report, address: str) -> dict[str, Any]:
+    """A report as the outside sees it; `address` is where this installation is reached."""
+    ready = report.state == ReportState.SUCCEEDED
+    return {
+        "id": str(report.pk),
+        "kind": report.kind,
+        "format": report.format,
+        "from": report.since,
+        "to": report.until,
+        "group_by": report.group_by,
+        "department": _id(report.department_id),
+        "schedule": _id(report.schedule_id),
+        "state": report.state,
+        "error": report.error or None,
+        "download": address.rstrip("/") + place_of(report) if ready else None,
+        "size": report.size if ready else None,
+        "sha256": report.digest or None,
+        "made_by": report.made_by,
+        "created_at": report.created_at,
+        "expires_at": report.expires_at,
+    }
+
+
+def _id(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+class ReportScheduleSerializer(Strict, serializers.ModelSerializer[ReportSchedule]):
+    """A report that is made by itself when its day, week or month is over, and sent to `emails`."""
+
+    format = serializers.ChoiceField(choices=ReportFormat.choices, default=ReportFormat.PDF)
+    group_by = GroupBy()
+    department = DepartmentId(source="department_id")
+    emails = serializers.ListField(child=serializers.EmailField(), required=False, max_length=20)
+
+    class Meta:
+        model = ReportSchedule
+        fields = (
+            *("id", "name", "kind", "format", "group_by", "department", "every", "emails", "active"),
+            *("next_at", "made_by", "created_at"),
+        )
+        read_only_fields = ("id", "next_at", "made_by", "created_at")
+
+    def validate_emails(self, emails: list[str]) -> list[str]:
+        if emails:
+            try:
+                mail.check()
+            except NoMailServer as error:
+                raise serializers.ValidationError(str(error)) from error
+        return list(dict.fromkeys(emails))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        before = self.instance
+        kind = attrs.get("kind") or (before.kind if before else "")
+        given = {
+            "kind": kind,
+            "group_by": attrs.get("group_by", before.group_by if before else None),
+            "department": attrs.get("department_id", before.department_id if before else None),
+        }
+        check_grouping(given)
+        if before is None or "every" in attrs:
+            attrs["next_at"] = next_time(attrs.get("every") or (before.every if before else ""), timezone.now())
+        return attrs

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+import logging
+from uuid import UUID
 
-from . import rollups
+from celery import shared_task
+from kombu.exceptions import OperationalError as BrokerUnavailable
+
+from tenants.isolation import scope
+
+from . import jobs, mail, rollups
 from .sweeper import sweep
+
+log = logging.getLogger("customhouse.reports")
 
 
 @shared_task(name="billing.sweep")  # type: ignore[untyped-decorator]
@@ -18,3 +26,35 @@ def sweep_task() -> None:
 def compact_task() -> None:
     """Merges the roll-ups that calls have added."""
     rollups.compact_all()
+
+
+@shared_task(name="billing.report")  # type: ignore[untyped-decorator]
+def report_task(tenant: str, report: str) -> None:
+    """Makes a report."""
+    jobs.make(UUID(tenant), UUID(report))
+
+
+@shared_task(name="billing.housekeeping")  # type: ignore[untyped-decorator]
+def housekeeping_task() -> None:
+    """In every tenant: asks for reports that are due, forgets what has expired, hands out again what was lost."""
+    for tenant in rollups.tenants():
+        with scope(tenant, actor=jobs.MAKER):
+            found = [*jobs.due(), *jobs.housekeeping()]
+        for report in found:
+            dispatch(tenant, report)
+
+
+@shared_task(name="billing.mail")  # type: ignore[untyped-decorator]
+def mail_task() -> None:
+    """Sends the mail that waits."""
+    if mail.is_possible():
+        for tenant in rollups.tenants():
+            mail.send_due(tenant)
+
+
+def dispatch(tenant: UUID, report: UUID) -> None:
+    """Hands a report to the workers. Call it after the commit; without a broker it waits for housekeeping."""
+    try:
+        report_task.delay(str(tenant), str(report))
+    except BrokerUnavailable:
+        log.warning("the broker does not answer; report %s waits for housekeeping", report)

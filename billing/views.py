@@ -1,24 +1,33 @@
-"""The management plane of budgets and usage."""
+"""The management plane of budgets, usage and reports."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
-from tenants.api.lists import Filter, target_of
+from audit.services import Action, record
+from tenants.api import problems
+from tenants.api.lists import Filter, flag, target_of
 from tenants.api.moments import moment
-from tenants.api.views import FullView, ManagementView
+from tenants.api.views import FullView, ManagementView, ReadView
 
+from . import jobs, tasks
 from .errors import UnknownGroup
-from .models import Budget, BudgetScope
+from .formats import NAMES
+from .models import Budget, BudgetScope, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
 from .reports import budget_states, usage
-from .serializers import BudgetSerializer
+from .serializers import BudgetSerializer, ReportScheduleSerializer, ReportSerializer, shown_report, wanted_of
 
 
 class BudgetView(FullView):
@@ -63,7 +72,7 @@ class BudgetView(FullView):
 
 
 class UsageView(ManagementView):
-    """Tokens and cost, by any of department, user, key, model, deployment and day."""
+    """Tokens and cost, by any of department, user, key, model, deployment, collection and day."""
 
     rights: ClassVar[dict[str, str]] = {"list": "usage.view"}
 
@@ -89,4 +98,107 @@ class UsageView(ManagementView):
         return {"keys": [self.caller.key]} if self.caller.key else {"users": [self.caller.user]}
 
 
-__all__ = ["BudgetView", "UsageView"]
+class ReportView(ReadView):
+    """Reports: asked for by POST, then looked at until `state` is `succeeded` and `download` is there."""
+
+    queryset = Report.objects.all()
+    serializer_class = ReportSerializer
+    filters: ClassVar[dict[str, Filter]] = {"kind": "kind", "state": "state"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "reports.view",
+        "retrieve": "reports.view",
+        "create": "reports.make",
+        "download": "reports.view",
+    }
+
+    def get_queryset(self) -> QuerySet[Report]:
+        """All for those who manage money, else those of the own departments; compliance for who may read the trail."""
+        reports = super().get_queryset()
+        if not self.caller.may("usage.all"):
+            reports = reports.filter(department_id__in=self.caller.belongs_to)
+        if not self.caller.may("events.all"):
+            reports = reports.exclude(kind=ReportKind.COMPLIANCE)
+        return reports
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([self._shown(report) for report in page])
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self._shown(self.get_object()))
+
+    @extend_schema(responses={202: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        wanted = wanted_of(asked.validated_data)
+        if not self.caller.may("events.all" if wanted.kind == ReportKind.COMPLIANCE else "reports.change"):
+            raise exceptions.PermissionDenied(f"The role {self.caller.role} may not make this kind of report.")
+        made = jobs.ask(wanted, self.caller.name)
+        transaction.on_commit(partial(tasks.dispatch, self.caller.tenant, made.pk))
+        return Response(self._shown(made), status=202)
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def download(self, request: Request, **kwargs: Any) -> HttpResponse:
+        """The file; each download is recorded."""
+        return download(self.get_object())
+
+    def _shown(self, report: Report) -> dict[str, Any]:
+        return shown_report(report, self.request.build_absolute_uri("/"))
+
+
+def download(report: Report) -> HttpResponse:
+    """A report's file as an answer, for the API and the console; recorded. Raises Conflict when there is none."""
+    if report.state != ReportState.SUCCEEDED:
+        raise problems.Conflict(f"There is no file: the report is {report.state}.")
+    record(Action.REPORT_READ, object_type="report", object_id=str(report.pk))
+    ending, kind = NAMES[ReportFormat(report.format)]
+    answer = HttpResponse(jobs.contents(report), content_type=kind)
+    name = f"{report.kind}-{report.since:%Y-%m-%d}-{report.until:%Y-%m-%d}.{ending}"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+class ReportScheduleView(FullView):
+    """Reports that are made by themselves and sent by e-mail; webhooks are told of each as `report.ready`."""
+
+    queryset = ReportSchedule.objects.all()
+    serializer_class = ReportScheduleSerializer
+    filters: ClassVar[dict[str, Filter]] = {"kind": "kind", "every": "every", "active": flag("active")}
+    searched = ("name",)
+    orderings = ("name", "next_at", "created_at")
+    passing = ("next_at",)
+    rights: ClassVar[dict[str, str]] = {
+        "list": "reports.make",
+        "retrieve": "reports.make",
+        "create": "reports.change",
+        "partial_update": "reports.change",
+        "destroy": "reports.change",
+    }
+
+    def perform_create(self, serializer: BaseSerializer[ReportSchedule]) -> None:
+        self._check_kind(serializer)
+        serializer.save(made_by=self.caller.name[:200])
+
+    def perform_update(self, serializer: BaseSerializer[ReportSchedule]) -> None:
+        self._check_kind(serializer)
+        serializer.save()
+
+    def perform_destroy(self, instance: ReportSchedule) -> None:
+        """What it made stays until it expires."""
+        Report.objects.filter(schedule=instance).update(schedule=None)
+        instance.delete()
+
+    def _check_kind(self, serializer: BaseSerializer[ReportSchedule]) -> None:
+        """Raises PermissionDenied: nobody has sent what they may not read."""
+        kind = serializer.validated_data.get("kind") or (serializer.instance.kind if serializer.instance else "")
+        if kind == ReportKind.COMPLIANCE and not self.caller.may("events.all"):
+            raise exceptions.PermissionDenied(f"The role {self.caller.role} may not make this kind of report.")
+
+
+__all__ = ["BudgetView", "ReportScheduleView", "ReportView", "UsageView"]

@@ -64,6 +64,8 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),
         Item("Budgets", "savings", "billing.budget"),
+        Item("Reports", "summarize", "billing.report"),
+        Item("Schedules", "schedule_send", "billing.reportschedule"),
         Item("Prices", "sell", "billing.price"),
     ),
     "Organisation": (Item("Tenants", "domain", "tenants.tenant"),),

@@ -58,6 +58,9 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "prices.change": {O, A, B},
         "usage.view": {O, A, B, U, D, M},
         "usage.all": {O, A, B, U},
+        "reports.view": {O, A, B, U, D},
+        "reports.make": {O, A, B, U},  # auditors those on compliance alone
+        "reports.change": {O, A, B},
         "collections.view": {O, A, P, D, M},
         "collections.change": {O, A, D},
         "documents.view": {O, A, P, D, M},

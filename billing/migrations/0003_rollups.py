@@ -3,54 +3,76 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.comparison
-import tenants.ids
-import tenants.isolation.model
 from django.db import migrations, models
 
+import tenants.ids
+import tenants.isolation.model
 from tenants.isolation.operations import RunSqlFile, Wall
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0002_wall'),
-        ('tenants', '0005_webhooks'),
+        ("billing", "0002_wall"),
+        ("tenants", "0005_webhooks"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='usage',
-            name='collections',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), db_default=[], default=list, size=None),
+            model_name="usage",
+            name="collections",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.UUIDField(), db_default=[], default=list, size=None
+            ),
         ),
         migrations.CreateModel(
-            name='Rollup',
+            name="Rollup",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('department_id', models.UUIDField(null=True)),
-                ('user_id', models.UUIDField(null=True)),
-                ('key_id', models.UUIDField(null=True)),
-                ('model_id', models.UUIDField(null=True)),
-                ('model', models.CharField(max_length=200)),
-                ('deployment_id', models.UUIDField(null=True)),
-                ('deployment', models.CharField(default='', max_length=200)),
-                ('collections', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), db_default=[], default=list, size=None)),
-                ('calls', models.BigIntegerField()),
-                ('attempts', models.BigIntegerField()),
-                ('estimated', models.BigIntegerField()),
-                ('input_tokens', models.BigIntegerField()),
-                ('cached_input_tokens', models.BigIntegerField()),
-                ('cache_write_tokens', models.BigIntegerField()),
-                ('output_tokens', models.BigIntegerField()),
-                ('reasoning_tokens', models.BigIntegerField()),
-                ('cost', models.DecimalField(decimal_places=12, max_digits=24)),
-                ('last_at', models.DateTimeField(null=True)),
-                ('merged', models.BooleanField(default=False)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_default=django.db.models.functions.comparison.Cast(django.db.models.functions.comparison.NullIf(tenants.isolation.model.OpenTenant(), models.Value('')), models.UUIDField()), db_index=False, editable=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("day", models.DateField()),
+                ("department_id", models.UUIDField(null=True)),
+                ("user_id", models.UUIDField(null=True)),
+                ("key_id", models.UUIDField(null=True)),
+                ("model_id", models.UUIDField(null=True)),
+                ("model", models.CharField(max_length=200)),
+                ("deployment_id", models.UUIDField(null=True)),
+                ("deployment", models.CharField(default="", max_length=200)),
+                (
+                    "collections",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), db_default=[], default=list, size=None
+                    ),
+                ),
+                ("calls", models.BigIntegerField()),
+                ("attempts", models.BigIntegerField()),
+                ("estimated", models.BigIntegerField()),
+                ("input_tokens", models.BigIntegerField()),
+                ("cached_input_tokens", models.BigIntegerField()),
+                ("cache_write_tokens", models.BigIntegerField()),
+                ("output_tokens", models.BigIntegerField()),
+                ("reasoning_tokens", models.BigIntegerField()),
+                ("cost", models.DecimalField(decimal_places=12, max_digits=24)),
+                ("last_at", models.DateTimeField(null=True)),
+                ("merged", models.BooleanField(default=False)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_default=django.db.models.functions.comparison.Cast(
+                            django.db.models.functions.comparison.NullIf(
+                                tenants.isolation.model.OpenTenant(), models.Value("")
+                            ),
+                            models.UUIDField(),
+                        ),
+                        db_index=False,
+                        editable=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['tenant', 'day'], name='rollup_day')],
+                "indexes": [models.Index(fields=["tenant", "day"], name="rollup_day")],
             },
         ),
         # Sums are added and merged, never changed.

@@ -1,6 +1,6 @@
 -- The open tenant's usage between two moments, grouped by what is asked for: a group that is not asked for is null and
 -- so one for all. Whole days (%(first_day)s to before %(last_day)s) are read from the roll-ups, what is left of a day at
--- either end (%(since)s, %(until)s, and bounds of the ids made between them) from the ledger and its corrections.
+-- either end (head and tail: two times, and bounds of the ids made between them; null: nothing) from the ledger.
 -- `calls` counts calls: only the attempt that ended a call counts as one. A name that changed is shown as it was last;
 -- one that is gone is its id.
 with parts as (
@@ -12,10 +12,16 @@ with parts as (
     select (u.time at time zone 'UTC')::date, u.department_id, u.user_id, u.key_id, u.model_id, u.model,
            u.deployment_id, u.deployment, u.collections, u.final::int, (u.final and u.estimated)::int,
            u.input_tokens, u.cached_input_tokens, u.cache_write_tokens, u.output_tokens, u.reasoning_tokens, u.cost
-    from unnest(%(since)s::timestamptz[], %(until)s::timestamptz[], %(first)s::uuid[], %(last)s::uuid[])
-             as e (since, until, first, last)
-    join billing_usage u on u.tenant_id = wall.tenant() and u.id >= e.first and u.id < e.last
-                        and u.time >= e.since and u.time < e.until
+    from billing_usage u
+    where u.tenant_id = wall.tenant() and u.id >= %(head_first)s::uuid and u.id < %(head_last)s::uuid
+      and u.time >= %(head_since)s::timestamptz and u.time < %(head_until)s::timestamptz
+    union all
+    select (u.time at time zone 'UTC')::date, u.department_id, u.user_id, u.key_id, u.model_id, u.model,
+           u.deployment_id, u.deployment, u.collections, u.final::int, (u.final and u.estimated)::int,
+           u.input_tokens, u.cached_input_tokens, u.cache_write_tokens, u.output_tokens, u.reasoning_tokens, u.cost
+    from billing_usage u
+    where u.tenant_id = wall.tenant() and u.id >= %(tail_first)s::uuid and u.id < %(tail_last)s::uuid
+      and u.time >= %(tail_since)s::timestamptz and u.time < %(tail_until)s::timestamptz
 ), grouped as (
     select case when %(department)s then u.department_id end as department_id,
            case when %(user)s then u.user_id end as user_id,

@@ -94,6 +94,10 @@ def things(acme: House) -> dict[str, str]:
         "deployments": deployment["id"],
         "models": model["id"],
         "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
+        "billing/reports": make("billing/reports", {"kind": "usage"})["id"],
+        "billing/report-schedules": make(
+            "billing/report-schedules", {"name": "house-secret", "kind": "usage", "every": "day"}
+        )["id"],
         "policies": make("policies", {"name": "house-secret", "rules": {}})["id"],
         "collections": collection["id"],
         "documents": document["id"],

@@ -54,6 +54,9 @@ HIDDEN = {
     ("ingest-jobs", "auditor"),
     ("ingest-jobs", "developer"),
     ("ingest-jobs", "member"),
+    ("billing", "developer"),  # reports of the own department
+    ("billing", "policy_manager"),
+    ("billing", "member"),
     ("audit", "policy_manager"),  # receipts of one's own requests
     ("audit", "billing_manager"),
     ("audit", "developer"),

@@ -29,6 +29,8 @@ SEEN = {
     "billing_usage": ("owner", "admin", "billing_manager", "auditor", "alice", "bob"),
     "billing_budget": ("owner", "admin", "billing_manager", "auditor", "alice"),
     "billing_price": ("owner", "admin", "billing_manager", "auditor", "alice"),
+    "billing_report": ("owner", "admin", "billing_manager", "auditor", "alice"),
+    "billing_reportschedule": ("owner", "admin", "billing_manager", "auditor"),
     "tenants_tenant": ROLES,
 }
 
@@ -43,6 +45,8 @@ ADDED = {
     "tenants_apikey": ("owner", "admin", "alice", "bob"),
     "billing_budget": ("owner", "admin", "billing_manager"),
     "billing_price": ("owner", "admin", "billing_manager"),
+    "billing_report": ("owner", "admin", "billing_manager", "auditor"),
+    "billing_reportschedule": ("owner", "admin", "billing_manager"),
     "tenants_tenant": (),
     "audit_event": (),
     "audit_seal": (),
