@@ -340,3 +340,43 @@ class Mail(TenantModel):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["tenant", "next_at"], condition=Q(state="pending"), name="mail_due")]
+
+
+class NoticeKind(models.TextChoices):
+    BUDGET_WARNING = "budget_warning"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    UNUSUAL_SPENDING = "unusual_spending"
+    UNUSUAL_REFUSALS = "unusual_refusals"
+
+
+class Notice(TenantModel):
+    """Something about money that people were told of, once: of a budget (`subject`) and period, or of a day and a
+    department (`subject`; null: the tenant). `share` is the threshold that a budget passed. Personal data: none.
+    """
+
+    kind = models.CharField(max_length=20, choices=NoticeKind.choices)
+    subject = models.UUIDField(null=True)
+    starts_at = models.DateTimeField()
+    share = models.DecimalField(max_digits=4, decimal_places=3, null=True)
+    figures = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "kind", "subject", "starts_at", "share"],
+                nulls_distinct=False,
+                name="one_notice_of_a_thing",
+            )
+        ]
+
+
+class RefusalDay(TenantModel):
+    """How many calls were turned away on a day (UTC) that is over: what is usual. Personal data: none."""
+
+    day = models.DateField()
+    refused = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "day"], name="one_count_of_a_day")]

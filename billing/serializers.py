@@ -17,13 +17,14 @@ from tenants.api.fields import Money, Strict, plain
 from . import mail
 from .data import window_of
 from .errors import NoMailServer
+from .forecasts import forecasts
 from .jobs import Wanted, next_time, place_of, window_before
-from .models import Budget, BudgetScope, Every, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
+from .models import Budget, BudgetScope, Every, Notice, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
 from .reports import GROUPS, budget_states
 
 
 class BudgetSerializer(Strict, serializers.ModelSerializer[Budget]):
-    """`spent`, `reserved` and `remaining` are those of the present period."""
+    """`spent`, `reserved` and `remaining` are those of the present period; `forecast` is how it is likely to end."""
 
     scope = serializers.ChoiceField(choices=BudgetScope.choices)
     target = serializers.CharField(required=False, allow_null=True, allow_blank=True)
@@ -54,6 +55,7 @@ class BudgetSerializer(Strict, serializers.ModelSerializer[Budget]):
     def to_representation(self, instance: Budget) -> dict[str, Any]:
         states = self.context.get("states") or budget_states([instance.pk])
         state = states[instance.pk]
+        likely = (self.context.get("forecasts") or forecasts([instance], states))[instance.pk]
         return {
             "id": str(instance.pk),
             "scope": instance.scope,
@@ -65,6 +67,8 @@ class BudgetSerializer(Strict, serializers.ModelSerializer[Budget]):
             "reserved": plain(state.reserved),
             "remaining": plain(state.remaining),
             "renews_at": state.renews_at.isoformat() if state.renews_at else None,
+            "forecast": None if likely.spent is None else plain(likely.spent),
+            "runs_out_at": likely.runs_out_at.isoformat() if likely.runs_out_at else None,
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }
 
@@ -187,6 +191,19 @@ def shown_report(report: Report, address: str) -> dict[str, Any]:
         "made_by": report.made_by,
         "created_at": report.created_at,
         "expires_at": report.expires_at,
+    }
+
+
+def shown_notice(notice: Notice) -> dict[str, Any]:
+    """A notice as the outside sees it; `subject` is a budget's or a department's id (null: the whole tenant)."""
+    return {
+        "id": str(notice.pk),
+        "kind": notice.kind,
+        "subject": _id(notice.subject),
+        "period_starts_at": notice.starts_at,
+        "share": None if notice.share is None else plain(notice.share),
+        "figures": notice.figures,
+        "created_at": notice.created_at,
     }
 
 

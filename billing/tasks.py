@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from tenants.isolation import scope
 
-from . import jobs, mail, rollups
+from . import jobs, mail, rollups, watch
 from .sweeper import sweep
 
 log = logging.getLogger("customhouse.reports")
@@ -50,6 +50,20 @@ def mail_task() -> None:
     if mail.is_possible():
         for tenant in rollups.tenants():
             mail.send_due(tenant)
+
+
+@shared_task(name="billing.watch")  # type: ignore[untyped-decorator]
+def watch_task() -> None:
+    """In every tenant: tells of budgets that passed a threshold or refuse calls."""
+    for tenant in rollups.tenants():
+        watch.watch_budgets(tenant)
+
+
+@shared_task(name="billing.watch_days")  # type: ignore[untyped-decorator]
+def watch_days_task() -> None:
+    """In every tenant: tells of days that are far from the usual."""
+    for tenant in rollups.tenants():
+        watch.watch_days(tenant)
 
 
 def dispatch(tenant: UUID, report: UUID) -> None:

@@ -5,6 +5,7 @@ from . import views
 routes = router()
 routes.register("budgets", views.BudgetView)
 routes.register("billing/usage", views.UsageView, basename="usage")
+routes.register("billing/notices", views.NoticeView)
 routes.register("billing/reports", views.ReportView)
 routes.register("billing/report-schedules", views.ReportScheduleView)
 

@@ -24,10 +24,18 @@ from tenants.api.views import FullView, ManagementView, ReadView
 
 from . import jobs, tasks
 from .errors import UnknownGroup
+from .forecasts import forecasts
 from .formats import NAMES
-from .models import Budget, BudgetScope, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
+from .models import Budget, BudgetScope, Notice, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
 from .reports import budget_states, usage
-from .serializers import BudgetSerializer, ReportScheduleSerializer, ReportSerializer, shown_report, wanted_of
+from .serializers import (
+    BudgetSerializer,
+    ReportScheduleSerializer,
+    ReportSerializer,
+    shown_notice,
+    shown_report,
+    wanted_of,
+)
 
 
 class BudgetView(FullView):
@@ -40,7 +48,7 @@ class BudgetView(FullView):
     }
     orderings = ("scope", "period", "limit", "created_at")
     granted = "budget"
-    passing = ("spent", "reserved", "remaining", "renews_at")
+    passing = ("spent", "reserved", "remaining", "renews_at", "forecast", "runs_out_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "budgets.view",
         "retrieve": "budgets.view",
@@ -67,7 +75,8 @@ class BudgetView(FullView):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         states = budget_states([budget.pk for budget in page])
-        serializer = self.get_serializer(page, many=True, context={**self.get_serializer_context(), "states": states})
+        known = {"states": states, "forecasts": forecasts(page, states)}
+        serializer = self.get_serializer(page, many=True, context={**self.get_serializer_context(), **known})
         return self.get_paginated_response(serializer.data)
 
 
@@ -201,4 +210,21 @@ class ReportScheduleView(FullView):
             raise exceptions.PermissionDenied(f"The role {self.caller.role} may not make this kind of report.")
 
 
-__all__ = ["BudgetView", "ReportScheduleView", "ReportView", "UsageView"]
+class NoticeView(ReadView):
+    """What people were told of, newest first: budgets past a threshold or out of room, days far from the usual."""
+
+    queryset = Notice.objects.all()
+    filters: ClassVar[dict[str, Filter]] = {"kind": "kind", "subject": "subject"}
+    rights: ClassVar[dict[str, str]] = {"list": "budgets.all", "retrieve": "budgets.all"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([shown_notice(notice) for notice in page])
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(shown_notice(self.get_object()))
+
+
+__all__ = ["BudgetView", "NoticeView", "ReportScheduleView", "ReportView", "UsageView"]

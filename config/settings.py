@@ -189,6 +189,8 @@ CELERY = {
         "audit.completeness": {"task": "audit.completeness", "schedule": 86400.0, "options": {"expires": 3600}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
         "billing.housekeeping": {"task": "billing.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "billing.watch": {"task": "billing.watch", "schedule": 60.0, "options": {"expires": 60}},
+        "billing.watch_days": {"task": "billing.watch_days", "schedule": 3600.0, "options": {"expires": 3600}},
         "billing.mail": {"task": "billing.mail", "schedule": 15.0, "options": {"expires": 15}},
         "billing.compact": {"task": "billing.compact", "schedule": 120.0, "options": {"expires": 120}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},

@@ -238,7 +238,7 @@ class Pipeline:
                         policy=seen.policy,
                         entities=seen.entities,
                         address=call.client_ip,
-                        detail={"message": str(error), **seen.told()},
+                        detail={"message": str(error), **_budget_of(error), **seen.told()},
                     )
                 )
             raise
@@ -417,7 +417,9 @@ class Pipeline:
         try:
             reservation = await self._leases.reserve(caller.tenant, plan.budgets, amount, at_least=lowest)
         except NoBudget as error:
-            raise BudgetExhausted(str(error)) from error
+            refused = BudgetExhausted(str(error))
+            refused.budget = str(error.budget.id)
+            raise refused from error
         except LedgerUnavailable as error:
             raise Unavailable(str(error), retry_after=2) from error
         if reservation.amount >= amount:
@@ -691,6 +693,10 @@ def _purpose(call: Call) -> str:
     metadata = call.body.get("metadata") or call.asked.get("metadata")
     purpose = metadata.get("purpose") if isinstance(metadata, dict) else None
     return purpose if isinstance(purpose, str) else ""
+
+
+def _budget_of(error: GatewayError) -> dict[str, str]:
+    return {"budget": error.budget} if isinstance(error, BudgetExhausted) and error.budget else {}
 
 
 def _prices(snapshot: Snapshot) -> Prices:
