@@ -18,6 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit.services import record
@@ -29,7 +30,7 @@ from tenants.console.periods import read_day, start_of, today
 from tenants.roles import Role
 
 from . import report_admin, services
-from .models import Budget, BudgetScope, Price, Usage
+from .models import Budget, BudgetScope, Notice, NoticeKind, Price, Usage
 
 GROUPS = {
     "department": "department",
@@ -241,7 +242,7 @@ class BudgetPage(TenantAdmin):
         "No budget limits spending yet",
         "Add one for the whole tenant first; departments, people, keys and models can have tighter ones.",
     )
-    list_display = ("what", "per", "bar", "spent", "reserved", "remaining", "limited", "renews")
+    list_display = ("what", "per", "bar", "spent", "reserved", "remaining", "limited", "likely", "renews")
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
@@ -269,12 +270,14 @@ class BudgetPage(TenantAdmin):
         """Budgets with `state` (spent, reserved, remaining) and `aim`, the name of what they limit."""
         found = list(budgets)
         states = services.budget_states([budget.pk for budget in found])
+        likely = services.forecasts(found, states)
         names: dict[str, dict[UUID, str]] = {}
         for kind in {budget.scope for budget in found if budget.target}:
             wanted = [budget.target for budget in found if budget.scope == kind]
             names[kind] = self.admin_site.names_of(kind, wanted)
         for budget in found:
             budget.state = states.get(budget.pk)  # type: ignore[attr-defined]
+            budget.likely = likely.get(budget.pk)  # type: ignore[attr-defined]
             budget.aim = names.get(budget.scope, {}).get(budget.target, "the whole tenant")  # type: ignore
         return found
 
@@ -322,6 +325,11 @@ class BudgetPage(TenantAdmin):
     def limited(self, budget: Budget) -> SafeString:
         return cells.money(budget.limit)
 
+    @admin.display(description="forecast")
+    def likely(self, budget: Any) -> SafeString:
+        """How the period is likely to end, and when the money is likely to be gone."""
+        return forecast_cell(budget)
+
     @admin.display(description="renews")
     def renews(self, budget: Any) -> SafeString:
         return cells.moment(budget.state.renews_at if budget.state else None)
@@ -334,12 +342,112 @@ class BudgetPage(TenantAdmin):
         ]
 
 
+def forecast_cell(budget: Any) -> SafeString:
+    """`$12.40` of a period, and a word where it will not be enough."""
+    likely = budget.likely
+    if likely is None or (likely.spent is None and likely.runs_out_at is None):
+        return cells.NOTHING
+    said = cells.NOTHING if likely.spent is None else cells.money(likely.spent)
+    if likely.runs_out_at is None:
+        return said
+    out = likely.runs_out_at
+    gone = spent(budget) >= budget.limit
+    text = "used up" if gone else f"runs out {out:%d %b, %H:%M}" if budget.period != "day" else f"runs out {out:%H:%M}"
+    return format_html("{} {}", said, cells.label(text, "bad" if gone else "warn", f"{out:%Y-%m-%d %H:%M} UTC"))
+
+
 def spent(budget: Any) -> Decimal:
     return budget.state.spent if budget.state else Decimal(0)
 
 
 def reserved(budget: Any) -> Decimal:
     return budget.state.reserved if budget.state else Decimal(0)
+
+
+NOTICES = {
+    NoticeKind.BUDGET_WARNING: ("Budget warning", "warn"),
+    NoticeKind.BUDGET_EXHAUSTED: ("Budget refuses calls", "bad"),
+    NoticeKind.UNUSUAL_SPENDING: ("Unusual spending", "warn"),
+    NoticeKind.UNUSUAL_REFUSALS: ("Unusual refusals", "warn"),
+}
+
+
+@admin.register(Notice)
+class NoticePage(ReadOnlyAdmin):
+    """What people were told of."""
+
+    rights = "budgets"
+    heading = "Alerts"
+    lead = (
+        "Budgets past a threshold or out of room, and days far from the usual. Each is told once: by mail to billing "
+        "managers and owners, and to webhooks."
+    )
+    empty = ("Nothing to tell", "Thresholds are set with each budget; unusual days are known after two weeks of calls.")
+    list_display = ("when", "what", "about", "figures_shown", "of_period")
+    list_display_links = None
+    sortable_by = ()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "all")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "all")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list with the names of what each is about, read for the whole page at once."""
+        changelist = super().get_changelist_instance(request)
+        notices = list(changelist.result_list)
+        targets: dict[str, set[UUID]] = {}
+        for notice in notices:
+            kind, target = about(notice)
+            if target:
+                targets.setdefault(kind, set()).add(target)
+        names = {kind: self.admin_site.names_of(kind, ids) for kind, ids in targets.items()}
+        for notice in notices:
+            kind, target = about(notice)
+            notice.name = names.get(kind, {}).get(target, "the whole tenant" if target is None else "–")
+        changelist.result_list = notices
+        return changelist
+
+    def change_view(self, request: HttpRequest, object_id: str, *rest: Any, **more: Any) -> HttpResponse:
+        raise Http404("Notices are shown in their list.")
+
+    @admin.display(description="told")
+    def when(self, notice: Notice) -> SafeString:
+        return cells.moment(notice.created_at)
+
+    @admin.display(description="what")
+    def what(self, notice: Notice) -> SafeString:
+        return cells.label(*NOTICES[NoticeKind(notice.kind)])
+
+    @admin.display(description="about")
+    def about(self, notice: Any) -> SafeString:
+        return cells.words(notice.name, about(notice)[0] if about(notice)[1] else "")
+
+    @admin.display(description="figures")
+    def figures_shown(self, notice: Notice) -> SafeString:
+        found = notice.figures
+        if notice.kind in (NoticeKind.UNUSUAL_SPENDING, NoticeKind.UNUSUAL_REFUSALS):
+            return cells.words(amount(found["value"], notice), f"usually at most {amount(found['usual_most'], notice)}")
+        passed = f"passed {notice.share * 100:.0f} %" if notice.share else f"{found.get('refused', 0):,} calls refused"
+        of = f"{cells.dollars(Decimal(found['spent']))} of {cells.dollars(Decimal(found['limit']))}"
+        return cells.words(of, passed)
+
+    @admin.display(description="period")
+    def of_period(self, notice: Notice) -> str:
+        return f"{notice.starts_at:%Y-%m-%d}"
+
+
+def about(notice: Notice) -> tuple[str, UUID | None]:
+    """Kind and id of what a notice is about: what its budget limits, or a department."""
+    found = notice.figures
+    if "scope" in found:
+        return found["scope"], UUID(found["target"]) if found["target"] else None
+    return "department", notice.subject
+
+
+def amount(value: str, notice: Notice) -> str:
+    return cells.dollars(Decimal(value)) if notice.kind == NoticeKind.UNUSUAL_SPENDING else f"{int(Decimal(value)):,}"
 
 
 class PriceForm(ScopedForm):

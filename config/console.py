@@ -64,6 +64,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),
         Item("Budgets", "savings", "billing.budget"),
+        Item("Alerts", "notifications_active", "billing.notice"),
         Item("Reports", "summarize", "billing.report"),
         Item("Schedules", "schedule_send", "billing.reportschedule"),
         Item("Prices", "sell", "billing.price"),

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from audit.seals import seal
 from audit.services import record
+from billing.models import Notice
 from tenants.api.views import ManagementView
 from tenants.ids import uuid7
 from tenants.isolation import scope
@@ -74,6 +76,7 @@ def things(acme: House) -> dict[str, str]:
     with scope(acme.id):
         request = uuid7()
         record("document.read", request_id=request)
+        notice = Notice.objects.create(kind="budget_warning", starts_at=timezone.now())
     seal(acme.id)
     grant = {
         "object": {"type": "model", "id": model["id"]},
@@ -94,6 +97,7 @@ def things(acme: House) -> dict[str, str]:
         "deployments": deployment["id"],
         "models": model["id"],
         "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
+        "billing/notices": str(notice.pk),
         "billing/reports": make("billing/reports", {"kind": "usage"})["id"],
         "billing/report-schedules": make(
             "billing/report-schedules", {"name": "house-secret", "kind": "usage", "every": "day"}

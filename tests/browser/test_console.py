@@ -37,6 +37,7 @@ PAGES = [
     "/console/billing/usage/",
     "/console/billing/budget/",
     "/console/billing/budget/add/",
+    "/console/billing/notice/",
     "/console/billing/report/",
     "/console/billing/report/add/",
     "/console/billing/reportschedule/",
