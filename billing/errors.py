@@ -6,6 +6,7 @@ BillingError
  ├── UnknownGroup         usage cannot be grouped by that word
  ├── PriceRefused         a price that cannot be kept exactly, or makes no sense
  ├── ReportTooLarge       a report that its format cannot hold
+ ├── InvoiceUnreadable    a vendor's file that is not what it was said to be
  └── NoMailServer         mail is wanted and there is no server for it
 """
 
@@ -52,3 +53,7 @@ class ReportTooLarge(BillingError):
 
 class NoMailServer(BillingError):
     """No mail server is set: the platform's operator sets CUSTOMHOUSE_SMTP_URL."""
+
+
+class InvoiceUnreadable(BillingError):
+    """The file is not an export of this vendor."""

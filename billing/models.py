@@ -380,3 +380,33 @@ class RefusalDay(TenantModel):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "day"], name="one_count_of_a_day")]
+
+
+class Reconciliation(TenantModel):
+    """A vendor's export against the ledger: `told` is what the file says, `lines` what the comparison found.
+
+    Personal data: the name of who made it.
+    """
+
+    vendor = models.CharField(
+        max_length=10, choices=[("openai", "OpenAI"), ("anthropic", "Anthropic"), ("generic", "Other")]
+    )
+    file_name = models.CharField(max_length=200, blank=True, default="")
+    first_day = models.DateField()
+    last_day = models.DateField()
+    options = models.JSONField(default=dict)
+    tolerance = money()
+    told = models.JSONField(default=list)
+    lines = models.JSONField(null=True)
+    summary = models.JSONField(null=True)
+    state = models.CharField(max_length=10, choices=ReportState.choices, default=ReportState.QUEUED)
+    error = models.CharField(max_length=300, blank=True, default="")
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_vendor_display()} {self.first_day} – {self.last_day}"

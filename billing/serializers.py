@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,18 @@ from .data import window_of
 from .errors import NoMailServer
 from .forecasts import forecasts
 from .jobs import Wanted, next_time, place_of, window_before
-from .models import Budget, BudgetScope, Every, Notice, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
+from .models import (
+    Budget,
+    BudgetScope,
+    Every,
+    Notice,
+    Reconciliation,
+    Report,
+    ReportFormat,
+    ReportKind,
+    ReportSchedule,
+    ReportState,
+)
 from .reports import GROUPS, budget_states
 
 
@@ -191,6 +203,68 @@ def shown_report(report: Report, address: str) -> dict[str, Any]:
         "made_by": report.made_by,
         "created_at": report.created_at,
         "expires_at": report.expires_at,
+    }
+
+
+class WordMap(serializers.DictField):
+    """Words to words; in a form as JSON."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=serializers.CharField(), required=False, **options)
+
+    def get_value(self, dictionary: Any) -> Any:
+        return dictionary.get(self.field_name, serializers.empty)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except ValueError:
+                raise serializers.ValidationError("Must be a JSON object.") from None
+        return super().to_internal_value(data)
+
+
+class ReconciliationSerializer(Strict):
+    """A vendor's export: as a file (multipart) or as text (`csv`), and how it is to be read."""
+
+    vendor = serializers.ChoiceField(choices=["openai", "anthropic", "generic"])
+    file = serializers.FileField(required=False)
+    csv = serializers.CharField(required=False, trim_whitespace=False)
+    mapping = WordMap()
+    keys = WordMap()
+    providers = serializers.ListField(child=serializers.CharField(), required=False)
+    tolerance = Money(min_value=Decimal(0), required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("file" in attrs) == ("csv" in attrs):
+            raise serializers.ValidationError({"file": "Send a file, or its text as `csv`."})
+        if "file" in attrs:
+            try:
+                attrs["csv"] = attrs["file"].read().decode()
+            except UnicodeDecodeError:
+                raise serializers.ValidationError({"file": "Must be text in UTF-8."}) from None
+        return attrs
+
+
+def shown_reconciliation(row: Reconciliation, address: str) -> dict[str, Any]:
+    """A reconciliation as the outside sees it, without its lines."""
+    ready = row.state == ReportState.SUCCEEDED
+    place = f"/api/v1/billing/reconciliations/{row.pk}"
+    return {
+        "id": str(row.pk),
+        "vendor": row.vendor,
+        "file_name": row.file_name,
+        "first_day": row.first_day,
+        "last_day": row.last_day,
+        **row.options,
+        "tolerance": plain(row.tolerance),
+        "state": row.state,
+        "error": row.error or None,
+        "summary": row.summary,
+        "lines": address.rstrip("/") + place + "/lines" if ready else None,
+        "download": address.rstrip("/") + place + "/download" if ready else None,
+        "made_by": row.made_by,
+        "created_at": row.created_at,
     }
 
 

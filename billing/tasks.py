@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from tenants.isolation import scope
 
-from . import jobs, mail, rollups, watch
+from . import jobs, mail, reconciliation, rollups, watch
 from .sweeper import sweep
 
 log = logging.getLogger("customhouse.reports")
@@ -34,14 +34,23 @@ def report_task(tenant: str, report: str) -> None:
     jobs.make(UUID(tenant), UUID(report))
 
 
+@shared_task(name="billing.reconcile")  # type: ignore[untyped-decorator]
+def reconcile_task(tenant: str, row: str) -> None:
+    """Compares a vendor's export with the ledger."""
+    reconciliation.make(UUID(tenant), UUID(row))
+
+
 @shared_task(name="billing.housekeeping")  # type: ignore[untyped-decorator]
 def housekeeping_task() -> None:
     """In every tenant: asks for reports that are due, forgets what has expired, hands out again what was lost."""
     for tenant in rollups.tenants():
         with scope(tenant, actor=jobs.MAKER):
             found = [*jobs.due(), *jobs.housekeeping()]
+            lost = reconciliation.lost()
         for report in found:
             dispatch(tenant, report)
+        for row in lost:
+            dispatch_reconciliation(tenant, row)
 
 
 @shared_task(name="billing.mail")  # type: ignore[untyped-decorator]
@@ -72,3 +81,11 @@ def dispatch(tenant: UUID, report: UUID) -> None:
         report_task.delay(str(tenant), str(report))
     except BrokerUnavailable:
         log.warning("the broker does not answer; report %s waits for housekeeping", report)
+
+
+def dispatch_reconciliation(tenant: UUID, row: UUID) -> None:
+    """The same for a reconciliation."""
+    try:
+        reconcile_task.delay(str(tenant), str(row))
+    except BrokerUnavailable:
+        log.warning("the broker does not answer; reconciliation %s waits for housekeeping", row)

@@ -6,6 +6,7 @@ routes = router()
 routes.register("budgets", views.BudgetView)
 routes.register("billing/usage", views.UsageView, basename="usage")
 routes.register("billing/notices", views.NoticeView)
+routes.register("billing/reconciliations", views.ReconciliationView)
 routes.register("billing/reports", views.ReportView)
 routes.register("billing/report-schedules", views.ReportScheduleView)
 

@@ -22,17 +22,29 @@ from tenants.api.lists import Filter, flag, target_of
 from tenants.api.moments import moment
 from tenants.api.views import FullView, ManagementView, ReadView
 
-from . import jobs, tasks
-from .errors import UnknownGroup
+from . import jobs, reconciliation, tasks
+from .errors import InvoiceUnreadable, UnknownGroup
 from .forecasts import forecasts
 from .formats import NAMES
-from .models import Budget, BudgetScope, Notice, Report, ReportFormat, ReportKind, ReportSchedule, ReportState
+from .models import (
+    Budget,
+    BudgetScope,
+    Notice,
+    Reconciliation,
+    Report,
+    ReportFormat,
+    ReportKind,
+    ReportSchedule,
+    ReportState,
+)
 from .reports import budget_states, usage
 from .serializers import (
     BudgetSerializer,
+    ReconciliationSerializer,
     ReportScheduleSerializer,
     ReportSerializer,
     shown_notice,
+    shown_reconciliation,
     shown_report,
     wanted_of,
 )
@@ -227,4 +239,75 @@ class NoticeView(ReadView):
         return Response(shown_notice(self.get_object()))
 
 
-__all__ = ["BudgetView", "NoticeView", "ReportScheduleView", "ReportView", "UsageView"]
+class ReconciliationView(ReadView):
+    """A vendor's export against the ledger: sent by POST, compared by a worker, read as lines or CSV."""
+
+    queryset = Reconciliation.objects.defer("told", "lines")
+    serializer_class = ReconciliationSerializer
+    filters: ClassVar[dict[str, Filter]] = {"vendor": "vendor", "state": "state"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "reconciliations.view",
+        "retrieve": "reconciliations.view",
+        "create": "reconciliations.change",
+        "lines": "reconciliations.view",
+        "download": "reconciliations.view",
+    }
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([self._shown(row) for row in page])
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self._shown(self.get_object()))
+
+    @extend_schema(responses={202: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = dict(asked.validated_data)
+        file = given.pop("file", None)
+        try:
+            made = reconciliation.ask(
+                given.pop("csv"),
+                given.pop("vendor"),
+                file_name=file.name if file is not None else "",
+                made_by=self.caller.name,
+                **given,
+            )
+        except InvoiceUnreadable as error:
+            raise exceptions.ValidationError({"file": str(error)}) from error
+        transaction.on_commit(partial(tasks.dispatch_reconciliation, self.caller.tenant, made.pk))
+        return Response(self._shown(made), status=202)
+
+    @extend_schema(parameters=[OpenApiParameter("class", OpenApiTypes.STR)], responses=OpenApiTypes.OBJECT)
+    @action(detail=True)
+    def lines(self, request: Request, **kwargs: Any) -> Response:
+        """By day, model and key; `class` narrows to one, the largest difference in cost comes first."""
+        wanted = request.query_params.get("class")
+        found = [one for one in self._made().lines or () if wanted in (None, "", one["class"])]
+        return Response({"next": None, "previous": None, "results": found})
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def download(self, request: Request, **kwargs: Any) -> HttpResponse:
+        """All lines as CSV."""
+        row = self._made()
+        answer = HttpResponse(reconciliation.as_csv(row), content_type="text/csv; charset=utf-8")
+        name = f"reconciliation-{row.vendor}-{row.first_day}-{row.last_day}.csv"
+        answer["Content-Disposition"] = f'attachment; filename="{name}"'
+        answer["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    def _made(self) -> Reconciliation:
+        row: Reconciliation = self.get_object()
+        if row.state != ReportState.SUCCEEDED:
+            raise problems.Conflict(f"There is no result: the reconciliation is {row.state}.")
+        return row
+
+    def _shown(self, row: Reconciliation) -> dict[str, Any]:
+        return shown_reconciliation(row, self.request.build_absolute_uri("/"))
+
+
+__all__ = ["BudgetView", "NoticeView", "ReconciliationView", "ReportScheduleView", "ReportView", "UsageView"]

@@ -61,6 +61,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "reports.view": {O, A, B, U, D},
         "reports.make": {O, A, B, U},  # auditors those on compliance alone
         "reports.change": {O, A, B},
+        "reconciliations.view": {O, A, B, U},
+        "reconciliations.change": {O, A, B},
         "collections.view": {O, A, P, D, M},
         "collections.change": {O, A, D},
         "documents.view": {O, A, P, D, M},

@@ -98,6 +98,14 @@ def things(acme: House) -> dict[str, str]:
         "models": model["id"],
         "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
         "billing/notices": str(notice.pk),
+        "billing/reconciliations": make(
+            "billing/reconciliations",
+            {
+                "vendor": "generic",
+                "csv": "d,m,c\n2026-01-01,house-secret,1\n",
+                "mapping": {"day": "d", "model": "m", "cost": "c"},
+            },
+        )["id"],
         "billing/reports": make("billing/reports", {"kind": "usage"})["id"],
         "billing/report-schedules": make(
             "billing/report-schedules", {"name": "house-secret", "kind": "usage", "every": "day"}

@@ -29,6 +29,7 @@ TABLE = {
     "audit/exports": ("owner auditor", "owner auditor"),
     "audit/holds": ("owner auditor", "owner auditor"),
     "billing/usage": ("owner admin billing_manager auditor developer member", ""),
+    "billing/reconciliations": ("owner admin billing_manager auditor", "owner admin billing_manager"),
     "billing/notices": ("owner admin billing_manager auditor", ""),
     "billing/reports": ("owner admin billing_manager auditor developer", "owner admin billing_manager auditor"),
     "billing/report-schedules": ("owner admin billing_manager auditor", "owner admin billing_manager"),
