@@ -91,6 +91,7 @@ OBJECTS: dict[str, str] = {
     "price": "A price",
     "budget": "A budget",
     "report_schedule": "A schedule of reports",
+    "rerating": "A re-rating of a period",
     "reconciliation": "A reconciliation with a vendor's export",
     "policy": "A policy",
     "provider": "A provider",

@@ -52,7 +52,15 @@ MOST = 1000
 #: What the managers of an area see of the trail: actions that begin with these, besides what they did themselves.
 AREAS: dict[str, tuple[str, ...]] = {
     Role.POLICY_MANAGER: ("policy.", "call.refused"),
-    Role.BILLING_MANAGER: ("budget.", "price.", "usage.", "report.", "report_schedule.", "reconciliation."),
+    Role.BILLING_MANAGER: (
+        "budget.",
+        "price.",
+        "usage.",
+        "report.",
+        "report_schedule.",
+        "reconciliation.",
+        "rerating.",
+    ),
 }
 
 

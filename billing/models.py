@@ -410,3 +410,68 @@ class Reconciliation(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.get_vendor_display()} {self.first_day} – {self.last_day}"
+
+
+class ReratingState(models.TextChoices):
+    QUEUED = "queued"
+    DRAFTED = "drafted"
+    APPLYING = "applying"
+    APPLIED = "applied"
+    FAILED = "failed"
+
+
+class Rerating(TenantModel):
+    """A period that was rated anew: first a dry run (`drafted`), then its corrections, if somebody wants them.
+
+    Personal data: the names of who made and applied it.
+    """
+
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=ReratingState.choices, default=ReratingState.QUEUED)
+    figures = models.JSONField(null=True)
+    error = models.CharField(max_length=300, blank=True, default="")
+    made_by = models.CharField(max_length=200, blank=True, default="")
+    applied_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Re-rating {self.since:%Y-%m-%d} – {self.until:%Y-%m-%d}"
+
+
+class Correction(TenantModel):
+    """What is added to the cost of one row of the ledger (`usage_id`); never updated, as the ledger. It repeats what
+    usage is asked by, and the corrected row's time. Personal data: the caller's user id.
+    """
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        models.DO_NOTHING,
+        db_default=open_tenant(),
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+        related_name="+",
+    )
+    usage_id = models.UUIDField()
+    rerating_id = models.UUIDField()
+    time = models.DateTimeField()
+    department_id = models.UUIDField(null=True)
+    user_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    model = models.CharField(max_length=200)
+    deployment_id = models.UUIDField(null=True)
+    deployment = models.CharField(max_length=200, default="")
+    collections = collections_of_passages()
+    cost = money()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "time"], name="correction_time")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "usage_id", "rerating_id"], name="one_correction_of_a_row")
+        ]

@@ -31,6 +31,7 @@ from .models import (
     ReportKind,
     ReportSchedule,
     ReportState,
+    Rerating,
 )
 from .reports import GROUPS, budget_states
 
@@ -244,6 +245,37 @@ class ReconciliationSerializer(Strict):
             except UnicodeDecodeError:
                 raise serializers.ValidationError({"file": "Must be text in UTF-8."}) from None
         return attrs
+
+
+class ReratingSerializer(Strict):
+    """A period that is to be rated anew, at the prices as they stand now."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is no name that a class can have."""
+        return {**super().get_fields(), "from": Moment(source="since"), "to": Moment(source="until")}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["since"] >= attrs["until"]:
+            raise serializers.ValidationError({"to": "Must be later than `from`."})
+        if attrs["until"] - attrs["since"] > LONGEST:
+            raise serializers.ValidationError({"from": "Three years at most are rated at once."})
+        return attrs
+
+
+def shown_rerating(row: Rerating) -> dict[str, Any]:
+    """A re-rating as the outside sees it; `total` and `deployments` say what differs, or was corrected."""
+    return {
+        "id": str(row.pk),
+        "from": row.since,
+        "to": row.until,
+        "state": row.state,
+        "error": row.error or None,
+        "total": (row.figures or {}).get("total"),
+        "deployments": (row.figures or {}).get("deployments"),
+        "made_by": row.made_by,
+        "applied_by": row.applied_by or None,
+        "created_at": row.created_at,
+    }
 
 
 def shown_reconciliation(row: Reconciliation, address: str) -> dict[str, Any]:

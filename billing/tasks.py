@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from tenants.isolation import scope
 
-from . import jobs, mail, reconciliation, rollups, watch
+from . import jobs, mail, reconciliation, rerating, rollups, watch
 from .sweeper import sweep
 
 log = logging.getLogger("customhouse.reports")
@@ -40,6 +40,12 @@ def reconcile_task(tenant: str, row: str) -> None:
     reconciliation.make(UUID(tenant), UUID(row))
 
 
+@shared_task(name="billing.rerate")  # type: ignore[untyped-decorator]
+def rerate_task(tenant: str, row: str) -> None:
+    """Rates a period anew."""
+    rerating.make(UUID(tenant), UUID(row))
+
+
 @shared_task(name="billing.housekeeping")  # type: ignore[untyped-decorator]
 def housekeeping_task() -> None:
     """In every tenant: asks for reports that are due, forgets what has expired, hands out again what was lost."""
@@ -47,10 +53,13 @@ def housekeeping_task() -> None:
         with scope(tenant, actor=jobs.MAKER):
             found = [*jobs.due(), *jobs.housekeeping()]
             lost = reconciliation.lost()
+            waiting = rerating.lost()
         for report in found:
             dispatch(tenant, report)
         for row in lost:
             dispatch_reconciliation(tenant, row)
+        for row in waiting:
+            dispatch_rerating(tenant, row)
 
 
 @shared_task(name="billing.mail")  # type: ignore[untyped-decorator]
@@ -89,3 +98,11 @@ def dispatch_reconciliation(tenant: UUID, row: UUID) -> None:
         reconcile_task.delay(str(tenant), str(row))
     except BrokerUnavailable:
         log.warning("the broker does not answer; reconciliation %s waits for housekeeping", row)
+
+
+def dispatch_rerating(tenant: UUID, row: UUID) -> None:
+    """The same for a re-rating."""
+    try:
+        rerate_task.delay(str(tenant), str(row))
+    except BrokerUnavailable:
+        log.warning("the broker does not answer; re-rating %s waits for housekeeping", row)

@@ -7,6 +7,7 @@ routes.register("budgets", views.BudgetView)
 routes.register("billing/usage", views.UsageView, basename="usage")
 routes.register("billing/notices", views.NoticeView)
 routes.register("billing/reconciliations", views.ReconciliationView)
+routes.register("billing/reratings", views.ReratingView)
 routes.register("billing/reports", views.ReportView)
 routes.register("billing/report-schedules", views.ReportScheduleView)
 

@@ -22,7 +22,7 @@ from tenants.api.lists import Filter, flag, target_of
 from tenants.api.moments import moment
 from tenants.api.views import FullView, ManagementView, ReadView
 
-from . import jobs, reconciliation, tasks
+from . import jobs, reconciliation, rerating, tasks
 from .errors import InvoiceUnreadable, UnknownGroup
 from .forecasts import forecasts
 from .formats import NAMES
@@ -36,6 +36,7 @@ from .models import (
     ReportKind,
     ReportSchedule,
     ReportState,
+    Rerating,
 )
 from .reports import budget_states, usage
 from .serializers import (
@@ -43,9 +44,11 @@ from .serializers import (
     ReconciliationSerializer,
     ReportScheduleSerializer,
     ReportSerializer,
+    ReratingSerializer,
     shown_notice,
     shown_reconciliation,
     shown_report,
+    shown_rerating,
     wanted_of,
 )
 
@@ -310,4 +313,54 @@ class ReconciliationView(ReadView):
         return shown_reconciliation(row, self.request.build_absolute_uri("/"))
 
 
-__all__ = ["BudgetView", "NoticeView", "ReconciliationView", "ReportScheduleView", "ReportView", "UsageView"]
+class ReratingView(ReadView):
+    """A period rated anew: POST makes a dry run, `apply` writes its corrections; the ledger itself never changes."""
+
+    queryset = Rerating.objects.all()
+    serializer_class = ReratingSerializer
+    filters: ClassVar[dict[str, Filter]] = {"state": "state"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "reratings.view",
+        "retrieve": "reratings.view",
+        "create": "reratings.change",
+        "apply": "reratings.change",
+    }
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([shown_rerating(row) for row in page])
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(shown_rerating(self.get_object()))
+
+    @extend_schema(responses={202: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = rerating.ask(asked.validated_data["since"], asked.validated_data["until"], self.caller.name)
+        transaction.on_commit(partial(tasks.dispatch_rerating, self.caller.tenant, made.pk))
+        return Response(shown_rerating(made), status=202)
+
+    @extend_schema(request=None, responses={202: OpenApiTypes.OBJECT})
+    @action(detail=True, methods=["post"])
+    def apply(self, request: Request, **kwargs: Any) -> Response:
+        """Corrects what differs when it is done, which may be more or less than the dry run saw."""
+        row: Rerating = self.get_object()
+        if not rerating.wish(row, self.caller.name):
+            raise problems.Conflict(f"Only a dry run that is ready can be applied; this one is {row.state}.")
+        transaction.on_commit(partial(tasks.dispatch_rerating, self.caller.tenant, row.pk))
+        row.refresh_from_db()
+        return Response(shown_rerating(row), status=202)
+
+
+__all__ = [
+    "BudgetView",
+    "NoticeView",
+    "ReconciliationView",
+    "ReportScheduleView",
+    "ReportView",
+    "ReratingView",
+    "UsageView",
+]

@@ -63,6 +63,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "reports.change": {O, A, B},
         "reconciliations.view": {O, A, B, U},
         "reconciliations.change": {O, A, B},
+        "reratings.view": {O, A, B, U},
+        "reratings.change": {O, A, B},
         "collections.view": {O, A, P, D, M},
         "collections.change": {O, A, D},
         "documents.view": {O, A, P, D, M},

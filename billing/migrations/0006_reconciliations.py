@@ -3,43 +3,75 @@
 import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
-import tenants.ids
-import tenants.isolation.model
 from django.db import migrations, models
 
+import tenants.ids
+import tenants.isolation.model
 from tenants.isolation.operations import Wall
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0005_notices'),
-        ('tenants', '0005_webhooks'),
+        ("billing", "0005_notices"),
+        ("tenants", "0005_webhooks"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reconciliation',
+            name="Reconciliation",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('vendor', models.CharField(choices=[('openai', 'OpenAI'), ('anthropic', 'Anthropic'), ('generic', 'Other')], max_length=10)),
-                ('file_name', models.CharField(blank=True, default='', max_length=200)),
-                ('first_day', models.DateField()),
-                ('last_day', models.DateField()),
-                ('options', models.JSONField(default=dict)),
-                ('tolerance', models.DecimalField(decimal_places=12, max_digits=24)),
-                ('told', models.JSONField(default=list)),
-                ('lines', models.JSONField(null=True)),
-                ('summary', models.JSONField(null=True)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('expired', 'Expired')], default='queued', max_length=10)),
-                ('error', models.CharField(blank=True, default='', max_length=300)),
-                ('made_by', models.CharField(blank=True, default='', max_length=200)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('tenant', models.ForeignKey(db_default=django.db.models.functions.comparison.Cast(django.db.models.functions.comparison.NullIf(tenants.isolation.model.OpenTenant(), models.Value('')), models.UUIDField()), db_index=False, editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "vendor",
+                    models.CharField(
+                        choices=[("openai", "OpenAI"), ("anthropic", "Anthropic"), ("generic", "Other")], max_length=10
+                    ),
+                ),
+                ("file_name", models.CharField(blank=True, default="", max_length=200)),
+                ("first_day", models.DateField()),
+                ("last_day", models.DateField()),
+                ("options", models.JSONField(default=dict)),
+                ("tolerance", models.DecimalField(decimal_places=12, max_digits=24)),
+                ("told", models.JSONField(default=list)),
+                ("lines", models.JSONField(null=True)),
+                ("summary", models.JSONField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("expired", "Expired"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("error", models.CharField(blank=True, default="", max_length=300)),
+                ("made_by", models.CharField(blank=True, default="", max_length=200)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("changed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_default=django.db.models.functions.comparison.Cast(
+                            django.db.models.functions.comparison.NullIf(
+                                tenants.isolation.model.OpenTenant(), models.Value("")
+                            ),
+                            models.UUIDField(),
+                        ),
+                        db_index=False,
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         Wall("Reconciliation"),

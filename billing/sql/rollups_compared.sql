@@ -14,6 +14,13 @@ with both_sides as (
       and u.time < %(last_day)s::date::timestamp at time zone 'UTC'
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9
     union all
+    select (c.time at time zone 'UTC')::date, c.department_id, c.user_id, c.key_id, c.model_id, c.model,
+           c.deployment_id, c.deployment, c.collections, 0, 0, 0, 0, 0, 0, 0, 0, c.cost
+    from billing_correction c
+    where c.tenant_id = wall.tenant()
+      and c.time >= %(first_day)s::date::timestamp at time zone 'UTC'
+      and c.time < %(last_day)s::date::timestamp at time zone 'UTC'
+    union all
     select day, department_id, user_id, key_id, model_id, model, deployment_id, deployment, collections, -calls,
            -attempts, -estimated, -input_tokens, -cached_input_tokens, -cache_write_tokens, -output_tokens,
            -reasoning_tokens, -cost

@@ -1,6 +1,7 @@
 -- The open tenant's usage between two moments, grouped by what is asked for: a group that is not asked for is null and
 -- so one for all. Whole days (%(first_day)s to before %(last_day)s) are read from the roll-ups, what is left of a day at
--- either end (head and tail: two times, and bounds of the ids made between them; null: nothing) from the ledger.
+-- either end (head and tail: two times, and bounds of the ids made between them; null: nothing) from the ledger
+-- and its corrections.
 -- `calls` counts calls: only the attempt that ended a call counts as one. A name that changed is shown as it was last;
 -- one that is gone is its id.
 with parts as (
@@ -22,6 +23,13 @@ with parts as (
     from billing_usage u
     where u.tenant_id = wall.tenant() and u.id >= %(tail_first)s::uuid and u.id < %(tail_last)s::uuid
       and u.time >= %(tail_since)s::timestamptz and u.time < %(tail_until)s::timestamptz
+    union all
+    select (c.time at time zone 'UTC')::date, c.department_id, c.user_id, c.key_id, c.model_id, c.model,
+           c.deployment_id, c.deployment, c.collections, 0, 0, 0, 0, 0, 0, 0, c.cost
+    from billing_correction c
+    where c.tenant_id = wall.tenant()
+      and (c.time >= %(head_since)s::timestamptz and c.time < %(head_until)s::timestamptz
+           or c.time >= %(tail_since)s::timestamptz and c.time < %(tail_until)s::timestamptz)
 ), grouped as (
     select case when %(department)s then u.department_id end as department_id,
            case when %(user)s then u.user_id end as user_id,

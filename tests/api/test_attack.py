@@ -106,6 +106,7 @@ def things(acme: House) -> dict[str, str]:
                 "mapping": {"day": "d", "model": "m", "cost": "c"},
             },
         )["id"],
+        "billing/reratings": make("billing/reratings", {"from": "2026-01-01", "to": "2026-02-01"})["id"],
         "billing/reports": make("billing/reports", {"kind": "usage"})["id"],
         "billing/report-schedules": make(
             "billing/report-schedules", {"name": "house-secret", "kind": "usage", "every": "day"}
