@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from audit.services import compliance
 from .models import Report, ReportKind
 from .prices import money_string
 from .reports import usage
+from .terms import CURRENCY_PLACES, Terms, terms_of
 
 Kind = Literal["text", "count", "money", "percent"]
 Row = tuple[Any, ...]
@@ -201,51 +202,75 @@ def _moved(name: str, before: Decimal, now: Decimal) -> Row:
 
 
 def _statement(report: Report) -> Any:
-    found = _used(report, ["department", "model", "deployment"])
-    lines = [_line(row) for row in found["results"]]
-    lines.sort(key=lambda line: (line[0], -line[-1]))
-    total = ("Total", "", "", *_sums(lines))
+    terms = terms_of(report)
+    charged = _charged(report, terms)
+    lines = sorted(((*names, *line) for names, line in charged.items()), key=lambda line: (line[0], -line[6]))
     columns = (
         Column("department", "Department"),
         Column("model", "Model"),
         Column("deployment", "Deployment"),
-        Column("calls", "Calls", "count"),
-        Column("tokens_in", "Tokens in", "count"),
-        Column("tokens_out", "Tokens out", "count"),
-        Column("cost", "Cost (USD)", "money"),
+        *_amounts(report.currency),
     )
+    none = (0, 0, 0, *[Decimal(0)] * (4 if report.currency else 3))
+    total = ("Total", "", "", *(_sums(lines) or none))
     facts = [
-        ("To be charged", f"{money_string(total[-1])} USD"),
+        ("To be charged", f"{money_string(total[8])} USD"),
         ("Departments", str(len({line[0] for line in lines}))),
         ("Calls", f"{total[3]:,}"),
     ]
-    return "Statement", facts, [Table("lines", "Lines", columns, lines, total), _by_department(lines)], []
+    if terms.rate is not None:
+        facts.insert(1, (f"In {report.currency}", f"{money_string(total[9])} ({terms.rate:f} a US dollar)"))
+    return (
+        "Statement",
+        facts,
+        [Table("lines", "Lines", columns, lines, total), _by_department(lines, report, total)],
+        [],
+    )
 
 
-def _line(row: dict[str, Any]) -> Row:
-    into = row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"]
-    out = row["output_tokens"] + row["reasoning_tokens"]
-    names = (str(row[name] or "–") for name in ("department", "model", "deployment"))
-    return (*names, row["calls"], into, out, Decimal(row["cost"]))
+def _charged(report: Report, terms: Terms) -> dict[tuple[str, ...], list[Any]]:
+    """Calls, tokens in and out, cost, discount and what is left (and that in the currency) by department, model and
+    deployment. A discount has days, so it is taken off day by day; a fraction of a pico-dollar is rounded to even.
+    """
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for row in _used(report, ["department", "model", "deployment", "day"])["results"]:
+        names = tuple(str(row[name] or "–") for name in ("department", "model", "deployment"))
+        into = row["input_tokens"] + row["cached_input_tokens"] + row["cache_write_tokens"]
+        out = row["output_tokens"] + row["reasoning_tokens"]
+        cost = Decimal(row["cost"])
+        off = terms.off(row["deployment_id"], date.fromisoformat(row["day"]), cost)
+        line = [row["calls"], into, out, cost, off, cost - off]
+        kept = found.get(names)
+        found[names] = line if kept is None else [a + b for a, b in zip(kept, line, strict=True)]
+    if terms.rate is not None:
+        for line in found.values():
+            line.append((line[-1] * terms.rate).quantize(CURRENCY_PLACES))
+    return found
 
 
-def _sums(lines: Sequence[Row]) -> Row:
-    """Calls, tokens in, tokens out and cost of lines."""
-    counts = [sum(line[place] for line in lines) for place in (3, 4, 5)]
-    return (*counts, sum((line[6] for line in lines), Decimal(0)))
-
-
-def _by_department(lines: Sequence[Row]) -> Table:
-    names = dict.fromkeys(line[0] for line in lines)
-    rows = [(name, *_sums([line for line in lines if line[0] == name])) for name in names]
-    columns = (
-        Column("department", "Department"),
+def _amounts(currency: str) -> tuple[Column, ...]:
+    return (
         Column("calls", "Calls", "count"),
         Column("tokens_in", "Tokens in", "count"),
         Column("tokens_out", "Tokens out", "count"),
         Column("cost", "Cost (USD)", "money"),
+        Column("discount", "Discount (USD)", "money"),
+        Column("net", "Charged (USD)", "money"),
+        *([Column("in_currency", f"Charged ({currency})", "money")] if currency else []),
     )
-    return Table("departments", "By department", columns, rows, ("Total", *_sums(lines)))
+
+
+def _sums(lines: Sequence[Row]) -> Row:
+    """All figures of lines, which begin behind three names; nothing for no line."""
+    figures = [line[3:] for line in lines]
+    return tuple(sum(column) for column in zip(*figures, strict=True))
+
+
+def _by_department(lines: Sequence[Row], report: Report, total: Row) -> Table:
+    names = dict.fromkeys(line[0] for line in lines)
+    rows = [(name, *_sums([line for line in lines if line[0] == name])) for name in names]
+    columns = (Column("department", "Department"), *_amounts(report.currency))
+    return Table("departments", "By department", columns, rows, ("Total", *total[3:]))
 
 
 # -- compliance ------------------------------------------------------------------------------------------------------

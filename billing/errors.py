@@ -7,6 +7,8 @@ BillingError
  ├── PriceRefused         a price that cannot be kept exactly, or makes no sense
  ├── ReportTooLarge       a report that its format cannot hold
  ├── InvoiceUnreadable    a vendor's file that is not what it was said to be
+ ├── NoExchangeRate       a statement in a currency of which no rate is known
+ ├── RequestRefused       more budget cannot be asked for, or given, like this
  └── NoMailServer         mail is wanted and there is no server for it
 """
 
@@ -57,3 +59,11 @@ class NoMailServer(BillingError):
 
 class InvoiceUnreadable(BillingError):
     """The file is not an export of this vendor."""
+
+
+class NoExchangeRate(BillingError):
+    """There is no exchange rate."""
+
+
+class RequestRefused(BillingError):
+    """More budget cannot be asked for, or given, like this."""

@@ -46,6 +46,7 @@ class Wanted:
     until: datetime
     group_by: Sequence[str] = ()
     department: UUID | None = None
+    currency: str = ""
 
 
 def ask(wanted: Wanted, made_by: str, schedule: ReportSchedule | None = None) -> Report:
@@ -57,6 +58,7 @@ def ask(wanted: Wanted, made_by: str, schedule: ReportSchedule | None = None) ->
         until=wanted.until,
         group_by=list(wanted.group_by),
         department_id=wanted.department,
+        currency=wanted.currency,
         schedule=schedule,
         made_by=made_by[:200],
         expires_at=timezone.now() + KEPT,

@@ -288,6 +288,7 @@ class Report(TenantModel):
     until = models.DateTimeField()
     group_by = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     department_id = models.UUIDField(null=True)
+    currency = models.CharField(max_length=3, blank=True, default="")
     schedule = TenantForeignKey(ReportSchedule, models.DO_NOTHING, null=True, db_index=False, related_name="reports")
     state = models.CharField(max_length=10, choices=ReportState.choices, default=ReportState.QUEUED)
     error = models.CharField(max_length=300, blank=True, default="")
@@ -475,3 +476,70 @@ class Correction(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "usage_id", "rerating_id"], name="one_correction_of_a_row")
         ]
+
+
+class Discount(SharedModel):
+    """What the platform's contract with a tenant takes off its statements, in percent, from `valid_from` to before
+    `valid_until`: of one deployment, or (null) of all. Budgets and ledger know list prices alone. Personal data: none.
+    """
+
+    percent = models.DecimalField(max_digits=6, decimal_places=3)
+    deployment_id = models.UUIDField(null=True)
+    valid_from = models.DateField()
+    valid_until = models.DateField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-valid_from", "-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(percent__gte=0) & Q(percent__lte=100), name="discount_is_a_part")
+        ]
+
+
+class ExchangeRate(SharedModel):
+    """How much of a currency (ISO 4217) a US dollar is, from a day on; for statements alone. Personal data: none."""
+
+    currency = models.CharField(max_length=3)
+    per_usd = models.DecimalField(max_digits=18, decimal_places=9)
+    valid_from = models.DateField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["currency", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "currency", "valid_from"], name="one_rate_a_day"),
+            models.CheckConstraint(condition=Q(per_usd__gt=0), name="rate_is_positive"),
+        ]
+
+
+class RequestState(models.TextChoices):
+    OPEN = "open"
+    APPROVED = "approved"
+    REFUSED = "refused"
+
+
+class BudgetRequest(TenantModel):
+    """Somebody's wish that a budget be raised to `limit`, and what became of it. Personal data: names and ids of who
+    asked and who decided; what the reason says.
+    """
+
+    budget = TenantForeignKey(Budget, models.CASCADE, related_name="requests", db_index=False)
+    limit = money()
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=10, choices=RequestState.choices, default=RequestState.OPEN)
+    asked_by = models.CharField(max_length=200)
+    asked_by_id = models.CharField(max_length=80)
+    decided_by = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "budget", "asked_by_id"], condition=Q(state="open"), name="one_open_request_each"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Request of {self.asked_by}"

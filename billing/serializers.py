@@ -13,7 +13,8 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from tenants import references
-from tenants.api.fields import Money, Strict, plain
+from tenants.api.fields import Money, Reference, Strict, plain
+from tenants.models import Tenant
 
 from . import mail
 from .data import window_of
@@ -22,8 +23,11 @@ from .forecasts import forecasts
 from .jobs import Wanted, next_time, place_of, window_before
 from .models import (
     Budget,
+    BudgetRequest,
     BudgetScope,
+    Discount,
     Every,
+    ExchangeRate,
     Notice,
     Reconciliation,
     Report,
@@ -135,6 +139,7 @@ class ReportSerializer(Strict):
     format = serializers.ChoiceField(choices=ReportFormat.choices, default=ReportFormat.JSON)
     group_by = GroupBy()
     department = DepartmentId()
+    currency = serializers.RegexField("^[A-Z]{3}$", required=False)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """`from` is no name that a class can have."""
@@ -163,6 +168,7 @@ def wanted_of(given: dict[str, Any]) -> Wanted:
         given["until"],
         given.get("group_by") or (),
         given.get("department"),
+        given.get("currency", ""),
     )
 
 
@@ -180,6 +186,8 @@ def check_grouping(attrs: dict[str, Any]) -> None:
     """Raises ValidationError for a narrowing that the kind does not know."""
     if attrs["kind"] != ReportKind.USAGE and attrs.get("group_by"):
         raise serializers.ValidationError({"group_by": "Only usage is grouped; a statement is by department."})
+    if attrs["kind"] != ReportKind.STATEMENT and attrs.get("currency"):
+        raise serializers.ValidationError({"currency": "Only a statement is told in another currency."})
     if attrs["kind"] == ReportKind.COMPLIANCE and attrs.get("department"):
         raise serializers.ValidationError({"department": "A compliance report is of the whole tenant."})
 
@@ -195,6 +203,7 @@ def shown_report(report: Report, address: str) -> dict[str, Any]:
         "to": report.until,
         "group_by": report.group_by,
         "department": _id(report.department_id),
+        "currency": report.currency or "USD",
         "schedule": _id(report.schedule_id),
         "state": report.state,
         "error": report.error or None,
@@ -245,6 +254,66 @@ class ReconciliationSerializer(Strict):
             except UnicodeDecodeError:
                 raise serializers.ValidationError({"file": "Must be text in UTF-8."}) from None
         return attrs
+
+
+class DiscountSerializer(Strict):
+    """What the platform takes off a tenant's statements; `valid_until` is not included."""
+
+    tenant = Reference(Tenant, by="slug", write_only=True)
+    percent = serializers.DecimalField(max_digits=6, decimal_places=3, min_value=0, max_value=100)
+    deployment = serializers.UUIDField(source="deployment_id", required=False, allow_null=True)
+    valid_from = serializers.DateField()
+    valid_until = serializers.DateField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("valid_until") and attrs["valid_until"] <= attrs["valid_from"]:
+            raise serializers.ValidationError({"valid_until": "Must be later than `valid_from`."})
+        return attrs
+
+
+def shown_discount(row: Discount) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "tenants": [str(one) for one in row.shared_with or ()],
+        "percent": plain(row.percent),
+        "deployment": _id(row.deployment_id),
+        "valid_from": row.valid_from,
+        "valid_until": row.valid_until,
+    }
+
+
+class ExchangeRateSerializer(Strict):
+    """How much of a currency a US dollar is, from a day on."""
+
+    currency = serializers.RegexField("^[A-Z]{3}$")
+    per_usd = serializers.DecimalField(max_digits=18, decimal_places=9, min_value=Decimal("0.000000001"))
+    valid_from = serializers.DateField()
+
+
+def shown_rate(row: ExchangeRate) -> dict[str, Any]:
+    return {"id": str(row.pk), "currency": row.currency, "per_usd": plain(row.per_usd), "valid_from": row.valid_from}
+
+
+class BudgetRequestSerializer(Strict):
+    """A budget that is to be raised to `limit`, and why."""
+
+    budget = Reference(Budget, by="id")
+    limit = Money(min_value=Decimal(0))
+    reason = serializers.CharField(max_length=500)
+
+
+def shown_request(row: BudgetRequest) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "budget": str(row.budget_id),
+        "limit": plain(row.limit),
+        "reason": row.reason,
+        "state": row.state,
+        "asked_by": row.asked_by,
+        "decided_by": row.decided_by or None,
+        "created_at": row.created_at,
+        "decided_at": row.decided_at,
+    }
 
 
 class ReratingSerializer(Strict):

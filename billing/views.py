@@ -21,14 +21,19 @@ from tenants.api import problems
 from tenants.api.lists import Filter, flag, target_of
 from tenants.api.moments import moment
 from tenants.api.views import FullView, ManagementView, ReadView
+from tenants.data import Caller
+from tenants.isolation import PLATFORM
 
-from . import jobs, reconciliation, rerating, tasks
-from .errors import InvoiceUnreadable, UnknownGroup
+from . import jobs, reconciliation, requests, rerating, tasks
+from .errors import InvoiceUnreadable, RequestRefused, UnknownGroup
 from .forecasts import forecasts
 from .formats import NAMES
 from .models import (
     Budget,
+    BudgetRequest,
     BudgetScope,
+    Discount,
+    ExchangeRate,
     Notice,
     Reconciliation,
     Report,
@@ -40,17 +45,39 @@ from .models import (
 )
 from .reports import budget_states, usage
 from .serializers import (
+    BudgetRequestSerializer,
     BudgetSerializer,
+    DiscountSerializer,
+    ExchangeRateSerializer,
     ReconciliationSerializer,
     ReportScheduleSerializer,
     ReportSerializer,
     ReratingSerializer,
+    shown_discount,
     shown_notice,
+    shown_rate,
     shown_reconciliation,
     shown_report,
+    shown_request,
     shown_rerating,
     wanted_of,
 )
+
+
+def budgets_shown_to(caller: Caller) -> QuerySet[Budget]:
+    """All for those who manage money; else those of the own departments, of oneself and of one's own key.
+
+    To whom no budget is shown at all it is refused, and not hidden.
+    """
+    budgets = Budget.objects.all()
+    if caller.may("budgets.all") or not caller.may("budgets.view"):
+        return budgets
+    mine = Q(scope=BudgetScope.DEPARTMENT, target__in=caller.belongs_to)
+    mine |= Q(pk__in=caller.grants.shown("budget"))
+    for scope, own in ((BudgetScope.KEY, caller.key), (BudgetScope.USER, caller.user)):
+        if own is not None:
+            mine |= Q(scope=scope, target=own)
+    return budgets.filter(mine)
 
 
 class BudgetView(FullView):
@@ -73,19 +100,7 @@ class BudgetView(FullView):
     }
 
     def get_queryset(self) -> QuerySet[Budget]:
-        """All for those who manage money; else those of the own departments, of oneself and of one's own key.
-
-        To whom no budget is shown at all it is refused, and not hidden.
-        """
-        budgets = super().get_queryset()
-        if self.caller.may("budgets.all") or not self.caller.may("budgets.view"):
-            return budgets
-        mine = Q(scope=BudgetScope.DEPARTMENT, target__in=self.caller.belongs_to)
-        mine |= Q(pk__in=self.caller.grants.shown(self.granted))
-        for scope, own in ((BudgetScope.KEY, self.caller.key), (BudgetScope.USER, self.caller.user)):
-            if own is not None:
-                mine |= Q(scope=scope, target=own)
-        return budgets.filter(mine)
+        return budgets_shown_to(self.caller)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
@@ -355,8 +370,123 @@ class ReratingView(ReadView):
         return Response(shown_rerating(row), status=202)
 
 
+class PlatformsView(ManagementView):
+    """What the platform alone adds, and nobody changes; tenants read what is theirs."""
+
+    def check_right(self, action: str) -> None:
+        super().check_right(action)
+        if action == "create" and self.caller.tenant != PLATFORM:
+            raise exceptions.PermissionDenied("Only the platform's operators add these.")
+
+
+class DiscountView(PlatformsView):
+    """What the platform's contracts take off statements. A later row takes the place of an earlier one."""
+
+    queryset = Discount.objects.all()
+    serializer_class = DiscountSerializer
+    rights: ClassVar[dict[str, str]] = {"list": "prices.view", "create": "prices.change"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([shown_discount(row) for row in page])
+
+    @extend_schema(responses={201: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = dict(asked.validated_data)
+        made = Discount.objects.create(shared_with=[given.pop("tenant").pk], **given)
+        return Response(shown_discount(made), status=201)
+
+
+class ExchangeRateView(PlatformsView):
+    """What a US dollar is in other currencies, from a day on; for statements."""
+
+    queryset = ExchangeRate.objects.all()
+    serializer_class = ExchangeRateSerializer
+    filters: ClassVar[dict[str, Filter]] = {"currency": "currency"}
+    rights: ClassVar[dict[str, str]] = {"list": "prices.view", "create": "prices.change"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([shown_rate(row) for row in page])
+
+    @extend_schema(responses={201: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return Response(shown_rate(ExchangeRate.objects.create(**asked.validated_data)), status=201)
+
+
+class BudgetRequestView(ReadView):
+    """Wishes that a budget be raised. `approve` raises it, `refuse` does not; nobody decides on their own."""
+
+    queryset = BudgetRequest.objects.all()
+    serializer_class = BudgetRequestSerializer
+    filters: ClassVar[dict[str, Filter]] = {"state": "state"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "budgets.view",
+        "retrieve": "budgets.view",
+        "create": "budgets.view",
+        "approve": "budgets.change",
+        "refuse": "budgets.change",
+    }
+
+    def get_queryset(self) -> QuerySet[BudgetRequest]:
+        """All for those who manage money, else one's own."""
+        rows = super().get_queryset()
+        return rows if self.caller.may("budgets.all") else rows.filter(asked_by_id=self._who())
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response([shown_request(row) for row in page])
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(shown_request(self.get_object()))
+
+    @extend_schema(responses={201: OpenApiTypes.OBJECT})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        if not budgets_shown_to(self.caller).filter(pk=given["budget"].pk).exists():
+            raise exceptions.ValidationError({"budget": "There is no such budget."})
+        try:
+            made = requests.ask(**given, asked_by=self.caller.name, asked_by_id=self._who())
+        except RequestRefused as error:
+            raise exceptions.ValidationError({"limit": str(error)}) from error
+        return Response(shown_request(made), status=201)
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, **kwargs: Any) -> Response:
+        return self._decide(True)
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["post"])
+    def refuse(self, request: Request, **kwargs: Any) -> Response:
+        return self._decide(False)
+
+    def _decide(self, approve: bool) -> Response:
+        try:
+            row = requests.decide(self.get_object(), approve, decided_by=self.caller.name, decided_by_id=self._who())
+        except RequestRefused as error:
+            raise problems.Conflict(str(error)) from error
+        return Response(shown_request(row))
+
+    def _who(self) -> str:
+        return str(self.caller.key or self.caller.user or "")
+
+
 __all__ = [
+    "BudgetRequestView",
     "BudgetView",
+    "DiscountView",
+    "ExchangeRateView",
     "NoticeView",
     "ReconciliationView",
     "ReportScheduleView",

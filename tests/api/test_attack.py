@@ -83,7 +83,10 @@ def things(acme: House) -> dict[str, str]:
         "to": {"type": "department", "id": "legal"},
         "right": "use",
     }
+    budget = make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"]
+    wish = make("budget-requests", {"budget": budget, "limit": "20.00", "reason": "house-secret"})["id"]
     return {
+        "budget-requests": wish,
         "grants": make("grants", grant)["id"],
         "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],
         "audit/receipts": str(request),
@@ -96,7 +99,7 @@ def things(acme: House) -> dict[str, str]:
         "providers": provider["id"],
         "deployments": deployment["id"],
         "models": model["id"],
-        "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
+        "budgets": budget,
         "billing/notices": str(notice.pk),
         "billing/reconciliations": make(
             "billing/reconciliations",

@@ -31,6 +31,10 @@ TABLE = {
     "billing/usage": ("owner admin billing_manager auditor developer member", ""),
     "billing/reconciliations": ("owner admin billing_manager auditor", "owner admin billing_manager"),
     "billing/reratings": ("owner admin billing_manager auditor", "owner admin billing_manager"),
+    "budget-requests": (
+        "owner admin billing_manager auditor developer",
+        "owner admin billing_manager auditor developer",
+    ),
     "billing/notices": ("owner admin billing_manager auditor", ""),
     "billing/reports": ("owner admin billing_manager auditor developer", "owner admin billing_manager auditor"),
     "billing/report-schedules": ("owner admin billing_manager auditor", "owner admin billing_manager"),

@@ -48,6 +48,9 @@ LISTS = [route for route in ROUTES if "{id}" not in route.path]
 #: What the wall or the view hides from a role: (kind, role). For these 404 is as good as 403.
 HIDDEN = {
     ("api-keys", "member"),  # one's own alone
+    ("budget-requests", "developer"),  # one's own
+    ("budget-requests", "policy_manager"),
+    ("budget-requests", "member"),
     ("budgets", "developer"),  # those of the own department
     ("ingest-jobs", "policy_manager"),  # the submitter's
     ("ingest-jobs", "billing_manager"),
@@ -63,7 +66,7 @@ HIDDEN = {
     ("audit", "member"),
 }
 #: What the platform alone does, and rights that another one stands in for.
-PLATFORMS = {("POST", "/api/v1/tenants")}
+PLATFORMS = {(("POST", f"/api/v1/{kind}")) for kind in ("tenants", "discounts", "exchange-rates")}
 INSTEAD = {("/api/v1/restore", "auditor"), ("/api/v1/restore", "owner")}
 
 
