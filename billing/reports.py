@@ -37,17 +37,20 @@ def usage(
     departments: Collection[UUID] | None = None,
     users: Collection[UUID] | None = None,
     keys: Collection[UUID] | None = None,
+    models: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Usage of the open tenant from `since` to before `until`, by any of GROUPS, narrowed to what is given.
 
     Answers `{"results": [{<group>, <group>_id, "calls", <tokens>, "cost", "estimated"}], "total": {…}}`; costs are
     exact decimal strings, `estimated` is the number of estimated calls. A call belongs to the collections that its
-    passages came from: to one, to several together ("a, b"), or to none (""). Raises UnknownGroup.
+    passages came from: to one, to several together ("a, b"), or to none (""). `models` are ids, or names of models that
+    have none. Raises UnknownGroup.
     """
     if not set(group_by) <= set(GROUPS):
         raise UnknownGroup
     asked: dict[str, Any] = {group: group in group_by for group in GROUPS}
     asked |= {"departments": _list(departments), "users": _list(users), "keys": _list(keys)}
+    asked["models"] = None if models is None else list(models)
     rows = _rows(_USAGE, asked | parts_of(since, until))
     named = _named_collections(rows) if "collection" in group_by else {}
     for row in rows:

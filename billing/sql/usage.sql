@@ -47,6 +47,7 @@ with parts as (
     where (%(departments)s::uuid[] is null or u.department_id = any(%(departments)s))
       and (%(users)s::uuid[] is null or u.user_id = any(%(users)s))
       and (%(keys)s::uuid[] is null or u.key_id = any(%(keys)s))
+      and (%(models)s::text[] is null or coalesce(u.model_id::text, u.model) = any(%(models)s))
     group by 1, 2, 3, 4, 5, 6, 7
 )
 select g.*, coalesce(d.slug, g.department_id::text) as department, coalesce(k.name, g.key_id::text) as key,

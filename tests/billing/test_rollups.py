@@ -158,7 +158,9 @@ def test_usage_by_collection_names_what_the_passages_came_from(acme: House) -> N
 
 def test_a_report_of_whole_days_does_not_read_the_ledger(three_days: House) -> None:
     """It costs the same, whether the month holds thousands of calls or millions."""
-    asked = {group: group == "model" for group in reports.GROUPS} | dict.fromkeys(("departments", "users", "keys"))
+    asked = {group: group == "model" for group in reports.GROUPS} | dict.fromkeys(
+        ("departments", "users", "keys", "models")
+    )
     month = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
     with scope(three_days.tenant), connection.cursor() as cursor:
         statement = "explain (analyze, format json) " + reports._USAGE
