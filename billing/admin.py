@@ -414,7 +414,7 @@ class BudgetPage(TenantAdmin):
 
     @admin.display(description="more")
     def more(self, budget: Budget) -> SafeString:
-        return cells.link(reverse("admin:billing_budget_more", args=[budget.pk]), "Ask for more")
+        return cells.link(reverse("admin:billing_budget_more", args=[budget.pk]), "Ask…")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list with what is spent and reserved now, read for the whole page at once."""
@@ -662,7 +662,7 @@ class NoticePage(ReadOnlyAdmin):
     )
     empty = ("Nothing to tell", "Thresholds are set with each budget; unusual days are known after two weeks of calls.")
     list_display = ("when", "what", "about", "figures_shown", "of_period")
-    list_display_links = None
+    list_display_links = ("when",)
     sortable_by = ()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -688,7 +688,14 @@ class NoticePage(ReadOnlyAdmin):
         return changelist
 
     def change_view(self, request: HttpRequest, object_id: str, *rest: Any, **more: Any) -> HttpResponse:
-        raise Http404("Notices are shown in their list.")
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        notice = self.get_object(request, unquote(object_id))
+        if notice is None:
+            raise Http404("There is no notice with this id here.")
+        figures = [(name.replace("_", " ").capitalize(), value) for name, value in notice.figures.items() if value]
+        facts = [("What", self.what(notice)), ("Told", self.when(notice)), ("Period", self.of_period(notice)), *figures]
+        return self.facts_page(request, notice, NOTICES[NoticeKind(notice.kind)][0], facts)
 
     @admin.display(description="told")
     def when(self, notice: Notice) -> SafeString:

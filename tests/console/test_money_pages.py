@@ -14,6 +14,7 @@ from billing.models import (
     Budget,
     BudgetRequest,
     Correction,
+    Notice,
     Reconciliation,
     Report,
     ReportSchedule,
@@ -217,3 +218,20 @@ def test_a_period_is_rated_anew_and_corrected(acme, as_role):
     assert "corrected" in client.get(place).content.decode()
     with acme.open():
         assert Correction.objects.get().cost == Decimal("-0.999997")
+
+
+def test_what_people_were_told_of_is_listed_with_its_name_and_figures(acme, as_role):
+    sales = acme.departments["sales"]
+    figures = {"scope": "department", "target": str(sales.pk), "spent": "8.00", "limit": "10.00"}
+    with acme.open():
+        notice = Notice.objects.create(
+            kind="budget_warning", subject=uuid7(), starts_at=timezone.now(), share=Decimal("0.8"), figures=figures
+        )
+        Notice.objects.create(
+            kind="unusual_refusals", starts_at=timezone.now(), figures={"value": "90", "usual_most": "20"}
+        )
+    client = as_role("auditor")
+    page = client.get(reverse("admin:billing_notice_changelist")).content.decode()
+    for said in (sales.name, "$8.00 of $10.00", "passed 80 %", "usually at most 20"):
+        assert said in page
+    assert "Budget warning" in client.get(reverse("admin:billing_notice_change", args=[notice.pk])).content.decode()
