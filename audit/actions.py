@@ -22,6 +22,12 @@ class Action(StrEnum):
     TRAIL_CHECK = "trail.check"
     TRAIL_ALERT = "trail.alert"
     USAGE_READ = "usage.read"
+    USAGE_ALERT = "usage.alert"
+    BUDGET_WARN = "budget.warn"
+    BUDGET_REFUSE = "budget.refuse"
+    REPORT_MAKE = "report.make"
+    REPORT_READY = "report.ready"
+    REPORT_READ = "report.read"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
     TEXT_REDACT = "text.redact"
@@ -54,6 +60,12 @@ SENTENCES: dict[Action, str] = {
     Action.TRAIL_CHECK: "The trail was compared with itself and the ledger; nothing is missing.",
     Action.TRAIL_ALERT: "Something is missing in the trail or the ledger.",
     Action.USAGE_READ: "Usage and cost were read.",
+    Action.USAGE_ALERT: "A day's spending or refusals are far from the usual.",
+    Action.BUDGET_WARN: "A budget passed one of its thresholds.",
+    Action.BUDGET_REFUSE: "A budget refused a call, for the first time in its period.",
+    Action.REPORT_MAKE: "A report was asked for.",
+    Action.REPORT_READY: "A report is ready to be downloaded.",
+    Action.REPORT_READ: "A report was downloaded.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
     Action.TEXT_REDACT: "Personal data was replaced in a text.",
@@ -86,6 +98,12 @@ OBJECTS: dict[str, str] = {
     "group_permission": "A group's permission",
     "price": "A price",
     "budget": "A budget",
+    "budget_request": "A request for more budget",
+    "discount": "A discount",
+    "exchange_rate": "An exchange rate",
+    "report_schedule": "A schedule of reports",
+    "rerating": "A re-rating of a period",
+    "reconciliation": "A reconciliation with a vendor's export",
     "policy": "A policy",
     "provider": "A provider",
     "deployment": "A deployment",

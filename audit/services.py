@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from tenants.roles import Role
 from .actions import Action, known, sentence
 from .bodies import BODIES, body_row
 from .data import Finding
+from .figures import compliance
 from .models import Event
+from .times import first_id
 
 __all__ = [
     "AREAS",
@@ -31,6 +33,7 @@ __all__ = [
     "Page",
     "as_shown",
     "body_row",
+    "compliance",
     "department_id",
     "findings",
     "first_id",
@@ -46,15 +49,21 @@ _SQL = Path(__file__).parent / "sql"
 EVENTS = (_SQL / "events.sql").read_text()
 _RECORD = (_SQL / "record.sql").read_text()
 
-#: an id is made when a row is, its time when the transaction began or was repeated: rows of bad minutes stay in
-_SLACK = timedelta(hours=1)
 MOST = 1000
 
 
 #: What the managers of an area see of the trail: actions that begin with these, besides what they did themselves.
 AREAS: dict[str, tuple[str, ...]] = {
     Role.POLICY_MANAGER: ("policy.", "call.refused"),
-    Role.BILLING_MANAGER: ("budget.", "price.", "usage."),
+    Role.BILLING_MANAGER: (
+        "budget.",
+        "price.",
+        "usage.",
+        "report.",
+        "report_schedule.",
+        "reconciliation.",
+        "rerating.",
+    ),
 }
 
 
@@ -80,15 +89,6 @@ def findings(statement: str, since: datetime, until: datetime) -> list[Finding]:
     with connection.cursor() as cursor:
         cursor.execute(statement, asked)
         return [Finding(*row) for row in cursor.fetchall()]
-
-
-def first_id(moment: datetime, *, after: bool = False) -> UUID:
-    """An id (UUID version 7) below those of all rows written at `moment` or later (`after`: above those of all rows
-    written before it): the primary key finds a time.
-    """
-    edge = moment + _SLACK if after else moment - _SLACK
-    milliseconds = max(int(edge.timestamp() * 1000), 0)
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62)
 
 
 def record(

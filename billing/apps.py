@@ -10,9 +10,10 @@ class BillingConfig(AppConfig):
         from tenants import references
         from tenants.snapshot import part
 
-        from . import completeness, models, services
+        from . import completeness, models, rollups, services
 
         comparison("ledger", completeness.compare)
+        comparison("roll-ups", rollups.compare)
         references.register("budget", references.by(models.Budget, "id"))
         part("budgets", services.load_budgets)
         part("prices", services.load_prices)

@@ -117,6 +117,16 @@ class BudgetState:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """How a budget's period is likely to end (forecasts.py). `spent` is None for a budget without an end; `runs_out_at`
+    is None when it lasts.
+    """
+
+    spent: Decimal | None
+    runs_out_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep settled."""
 

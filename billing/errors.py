@@ -4,7 +4,12 @@ BillingError
  ├── BudgetExhausted      a budget has no room for the worst case of a call
  ├── LedgerUnavailable    the database cannot be asked (never an answer about a budget)
  ├── UnknownGroup         usage cannot be grouped by that word
- └── PriceRefused         a price that cannot be kept exactly, or makes no sense
+ ├── PriceRefused         a price that cannot be kept exactly, or makes no sense
+ ├── ReportTooLarge       a report that its format cannot hold
+ ├── InvoiceUnreadable    a vendor's file that is not what it was said to be
+ ├── NoExchangeRate       a statement in a currency of which no rate is known
+ ├── RequestRefused       more budget cannot be asked for, or given, like this
+ └── NoMailServer         mail is wanted and there is no server for it
 """
 
 from __future__ import annotations
@@ -37,8 +42,28 @@ class LedgerUnavailable(BillingError):
 
 
 class UnknownGroup(BillingError):
-    """Usage is grouped by department, user, key, model, deployment or day."""
+    """Usage is grouped by department, user, key, model, deployment, collection or day."""
 
 
 class PriceRefused(BillingError):
     """A price is a decimal of at most six places per million tokens, and not negative."""
+
+
+class ReportTooLarge(BillingError):
+    """The report has more rows than its format holds."""
+
+
+class NoMailServer(BillingError):
+    """No mail server is set: the platform's operator sets CUSTOMHOUSE_SMTP_URL."""
+
+
+class InvoiceUnreadable(BillingError):
+    """The file is not an export of this vendor."""
+
+
+class NoExchangeRate(BillingError):
+    """There is no exchange rate."""
+
+
+class RequestRefused(BillingError):
+    """More budget cannot be asked for, or given, like this."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .budgets import Leases, load_budgets
-from .data import Budgets, BudgetState, BudgetView, Charge, Reservation, Swept
+from .data import Budgets, BudgetState, BudgetView, Charge, Forecast, Reservation, Swept
+from .forecasts import forecasts
 from .ledger import OUTCOMES
 from .pricelist import PRICE_KINDS, price_rows, set_price
 from .prices import (
@@ -29,6 +30,7 @@ __all__ = [
     "BudgetView",
     "Budgets",
     "Charge",
+    "Forecast",
     "Leases",
     "Prices",
     "Reservation",
@@ -37,6 +39,7 @@ __all__ = [
     "cost",
     "dearest",
     "decimal",
+    "forecasts",
     "import_prices",
     "is_priced",
     "load_budgets",

@@ -66,6 +66,12 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),
         Item("Budgets", "savings", "billing.budget"),
+        Item("Requests", "add_card", "billing.budgetrequest"),
+        Item("Alerts", "notifications_active", "billing.notice"),
+        Item("Reports", "summarize", "billing.report"),
+        Item("Schedules", "schedule_send", "billing.reportschedule"),
+        Item("Reconciliation", "balance", "billing.reconciliation"),
+        Item("Re-rating", "published_with_changes", "billing.rerating"),
         Item("Prices", "sell", "billing.price"),
     ),
     "Organisation": (Item("Tenants", "domain", "tenants.tenant"),),

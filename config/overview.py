@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
 
 from audit.services import first_id
 from billing.models import Usage
+from billing.services import usage
 from gateway.models import Provider
 from policies.models import Policy, PolicyState
 from retrieval.models import Document
@@ -89,12 +88,9 @@ def _days(member: Member) -> list[Day]:
 
 
 def _usage(member: Member, since: datetime) -> dict[date, tuple[int, Decimal]]:
-    rows = Usage.objects.filter(id__gte=first_id(since), time__gte=since)
-    if not member.may("usage.all"):
-        rows = rows.filter(key_id__in=visible_keys(member).values("id"))
-    by_day = rows.annotate(day=TruncDate("time")).values("day").order_by("day")
-    found = by_day.annotate(calls=Count("id", filter=Q(final=True)), spent=Sum("cost"))
-    return {row["day"]: (row["calls"], row["spent"]) for row in found}
+    keys = None if member.may("usage.all") else list(visible_keys(member).values_list("id", flat=True))
+    rows = usage(("day",), since, keys=keys)["results"]
+    return {date.fromisoformat(row["day"]): (row["calls"], Decimal(row["cost"])) for row in rows}
 
 
 def _events(member: Member, since: datetime) -> dict[date, tuple[int, int]]:

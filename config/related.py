@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, Max, Model, Q, Sum
+from django.db.models import Max, Model, Sum
 from django.utils import timezone
 
-from audit.services import first_id
-from billing.models import Usage
+from billing.models import Rollup
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
 from policies.models import Policy
@@ -44,11 +43,10 @@ class KeyUse:
 
 def use_of_keys(ids: Iterable[UUID]) -> dict[UUID, KeyUse]:
     """One query for all of a page's keys; a key without calls is missing."""
-    since = timezone.now() - timedelta(days=DAYS)
     rows = (
-        Usage.objects.filter(key_id__in=list(ids), id__gte=first_id(since), time__gte=since)
+        Rollup.objects.filter(key_id__in=list(ids), day__gt=timezone.now().date() - timedelta(days=DAYS))
         .values("key_id")
-        .annotate(calls=Count("id", filter=Q(final=True)), spent=Sum("cost"), last=Max("time"))
+        .annotate(calls=Sum("calls"), spent=Sum("cost"), last=Max("last_at"))
         .order_by()
     )
     return {row["key_id"]: KeyUse(row["calls"], row["spent"], row["last"]) for row in rows if row["key_id"]}

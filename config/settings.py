@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -45,6 +45,14 @@ def database(url: str) -> dict[str, Any]:
         # A pooler in transaction mode keeps neither prepared statements nor server-side cursors.
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
+
+
+def mail_server(url: str) -> SplitResult:
+    """`smtp://user:password@host:port`, parsed; `smtps://` speaks TLS from the start, `?starttls=1` after it."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+        raise ImproperlyConfigured("CUSTOMHOUSE_SMTP_URL is smtp://user:password@host:port, or smtps://….")
+    return parts
 
 
 def derived(purpose: str) -> bytes:
@@ -182,12 +190,24 @@ CELERY = {
         "audit.housekeeping": {"task": "audit.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "audit.completeness": {"task": "audit.completeness", "schedule": 86400.0, "options": {"expires": 3600}},
         "billing.sweep": {"task": "billing.sweep", "schedule": 10.0, "options": {"expires": 10}},
+        "billing.housekeeping": {"task": "billing.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
+        "billing.watch": {"task": "billing.watch", "schedule": 60.0, "options": {"expires": 60}},
+        "billing.watch_days": {"task": "billing.watch_days", "schedule": 3600.0, "options": {"expires": 3600}},
+        "billing.mail": {"task": "billing.mail", "schedule": 15.0, "options": {"expires": 15}},
+        "billing.compact": {"task": "billing.compact", "schedule": 120.0, "options": {"expires": 120}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "tenants.webhooks": {"task": "tenants.webhooks", "schedule": 5.0, "options": {"expires": 5}},
         "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},
         "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
     },
 }
+
+# Mail: reports and warnings. Without a server none is written.
+_MAIL = mail_server(env("CUSTOMHOUSE_SMTP_URL", ""))
+EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _MAIL.hostname or "", _MAIL.port or 25, 20
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_MAIL.username or ""), unquote(_MAIL.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.scheme == "smtps", _MAIL.query == "starttls=1"
+DEFAULT_FROM_EMAIL = env("CUSTOMHOUSE_MAIL_FROM", "customhouse@localhost")
 
 # The data plane
 REQUEST_MAX_BYTES = int(env("CUSTOMHOUSE_MAX_BODY", str(10 * 1024 * 1024)))

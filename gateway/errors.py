@@ -99,7 +99,10 @@ class RateLimited(GatewayError):
 
 
 class BudgetExhausted(GatewayError):
+    """`budget` is the id of the one that has no room; the audit trail keeps it."""
+
     status, type, code, retry = 429, "insufficient_quota", "insufficient_quota", False
+    budget = ""
 
 
 class UpstreamRateLimited(GatewayError):

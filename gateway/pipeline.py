@@ -241,7 +241,7 @@ class Pipeline:
                         policy=seen.policy,
                         entities=seen.entities,
                         address=call.client_ip,
-                        detail={"message": str(error), **seen.told()},
+                        detail={"message": str(error), **_budget_of(error), **seen.told()},
                     )
                 )
             raise
@@ -420,7 +420,9 @@ class Pipeline:
         try:
             reservation = await self._leases.reserve(caller.tenant, plan.budgets, amount, at_least=lowest)
         except NoBudget as error:
-            raise BudgetExhausted(str(error)) from error
+            refused = BudgetExhausted(str(error))
+            refused.budget = str(error.budget.id)
+            raise refused from error
         except LedgerUnavailable as error:
             raise Unavailable(str(error), retry_after=2) from error
         if reservation.amount >= amount:
@@ -709,6 +711,10 @@ def _purpose(call: Call) -> str:
     return purpose if isinstance(purpose, str) else ""
 
 
+def _budget_of(error: GatewayError) -> dict[str, str]:
+    return {"budget": error.budget} if isinstance(error, BudgetExhausted) and error.budget else {}
+
+
 def _prices(snapshot: Snapshot) -> Prices:
     prices: Prices = snapshot.parts["prices"]
     return prices
@@ -916,6 +922,7 @@ def _cited(source: NumberedPassage) -> dict[str, Any]:
     """A passage as the audit trail keeps it: where it stands, never what it says."""
     return {
         "number": source.number,
+        "collection": str(source.collection_id) if source.collection_id else None,
         "document": str(source.document_id),
         "version": source.version,
         "chunk": str(source.chunk_id),

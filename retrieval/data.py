@@ -80,6 +80,7 @@ class Passage:
     score: float
     vector: float
     lexical: float
+    collection_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -348,4 +348,5 @@ def _passage(row: Row) -> Passage:
         score=round(row["score"], 6),
         vector=round(row["vector"], 6),
         lexical=round(row["lexical"], 6),
+        collection_id=row["collection_id"],
     )

@@ -5,7 +5,7 @@ Apps register how theirs are found when they are ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -28,18 +28,34 @@ def resolve(kind: str, reference: str) -> UUID:
     return resolver(reference)
 
 
-def by(model: type, name: str) -> Resolver:
-    """A resolver for a model whose rows have a name in the column `name`."""
+def names(kind: str, ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of objects by id, in the open scope; what is gone, hidden or has no name is missing."""
+    resolver = _RESOLVERS.get(kind)
+    return resolver.names(ids) if isinstance(resolver, ByName) else {}
 
-    def find(reference: str) -> UUID:
-        rows = model._default_manager.all()  # type: ignore[attr-defined]
+
+class ByName:
+    """Finds a model's rows by id, or by the name in one of its columns."""
+
+    def __init__(self, model: type, column: str) -> None:
+        self._model, self._column = model, column
+
+    def __call__(self, reference: str) -> UUID:
+        rows = self._model._default_manager.all()  # type: ignore[attr-defined]
         try:
-            found = rows.filter(pk=UUID(reference)).first() or rows.filter(**{name: reference}).first()
+            found = rows.filter(pk=UUID(reference)).first() or rows.filter(**{self._column: reference}).first()
         except ValueError:
-            found = rows.filter(**{name: reference}).first()
+            found = rows.filter(**{self._column: reference}).first()
         if found is None:
-            raise ObjectDoesNotExist(f"There is no {model._meta.verbose_name} {reference!r}.")  # type: ignore[attr-defined]
+            raise ObjectDoesNotExist(f"There is no {self._model._meta.verbose_name} {reference!r}.")  # type: ignore[attr-defined]
         identity: UUID = found.pk
         return identity
 
-    return find
+    def names(self, ids: Iterable[UUID]) -> dict[UUID, str]:
+        rows = self._model._default_manager.filter(pk__in=list(ids))  # type: ignore[attr-defined]
+        return {identity: str(name) for identity, name in rows.values_list("pk", self._column)}
+
+
+def by(model: type, name: str) -> Resolver:
+    """A resolver for a model whose rows have a name in the column `name`."""
+    return ByName(model, name)

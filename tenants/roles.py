@@ -58,6 +58,13 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "prices.change": {O, A, B},
         "usage.view": {O, A, B, U, D, M},
         "usage.all": {O, A, B, U},
+        "reports.view": {O, A, B, U, D},
+        "reports.make": {O, A, B, U},  # auditors those on compliance alone
+        "reports.change": {O, A, B},
+        "reconciliations.view": {O, A, B, U},
+        "reconciliations.change": {O, A, B},
+        "reratings.view": {O, A, B, U},
+        "reratings.change": {O, A, B},
         "collections.view": {O, A, P, D, M},
         "collections.change": {O, A, D},
         "documents.view": {O, A, P, D, M},

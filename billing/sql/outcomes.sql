@@ -25,12 +25,16 @@ with given as materialized (
 ), charged as (
     insert into billing_usage (
         tenant_id, id, request_id, attempt, department_id, user_id, key_id, model_id, model, deployment_id, deployment,
-        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, estimated, final
+        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, estimated, final,
+        collections
     )
     select wall.tenant(), a.id, g.request_id, a.attempt, g.department_id, g.user_id, g.key_id, g.model_id, g.model,
            a.deployment_id, coalesce(a.deployment, ''), coalesce(a.input, 0), coalesce(a.cached_input, 0),
            coalesce(a.cache_write, 0), coalesce(a.output, 0), coalesce(a.reasoning, 0),
-           coalesce(a.cost, 0) * 0.000000000001, coalesce(a.estimated, false), a.id = g.id
+           coalesce(a.cost, 0) * 0.000000000001, coalesce(a.estimated, false), a.id = g.id,
+           case when jsonb_typeof(g.passages) = 'array' then array(
+               select distinct (passage ->> 'collection')::uuid from jsonb_array_elements(g.passages) passage
+               where passage ->> 'collection' is not null order by 1) else '{}' end
     from written
     join given g using (id)
     cross join jsonb_to_recordset(g.attempts) as a (

@@ -32,12 +32,12 @@ found as (
            %(share)s * greatest(vector, 0) + (1 - %(share)s) * lexical + 0.4 * identifiers as score
     from scored order by score desc, id limit %(most)s)
 select f.id as chunk_id, f.document_id, d.external_id, d.title, f.version, t.text, t.page, t.section, t.starts, t.ends,
-       f.score, f.vector, f.lexical
+       f.score, f.vector, f.lexical, d.collection_id
 from found f
 cross join lateral (
     select text, page, section, starts, ends from retrieval_chunktext where tenant_id = %(tenant)s and id = f.id limit 1) t
 cross join lateral (
-    select external_id, title, expires_at from retrieval_document
+    select external_id, title, expires_at, collection_id from retrieval_document
     where tenant_id = %(tenant)s and id = f.document_id limit 1) d
 where f.score >= %(least)s and (d.expires_at is null or d.expires_at > now())
 order by f.score desc, f.id

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from audit.seals import seal
 from audit.services import record
+from billing.models import Notice
 from tenants.api.views import ManagementView
 from tenants.ids import uuid7
 from tenants.isolation import scope
@@ -74,13 +76,17 @@ def things(acme: House) -> dict[str, str]:
     with scope(acme.id):
         request = uuid7()
         record("document.read", request_id=request)
+        notice = Notice.objects.create(kind="budget_warning", starts_at=timezone.now())
     seal(acme.id)
     grant = {
         "object": {"type": "model", "id": model["id"]},
         "to": {"type": "department", "id": "legal"},
         "right": "use",
     }
+    budget = make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"]
+    wish = make("budget-requests", {"budget": budget, "limit": "20.00", "reason": "house-secret"})["id"]
     return {
+        "budget-requests": wish,
         "grants": make("grants", grant)["id"],
         "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],
         "audit/receipts": str(request),
@@ -100,7 +106,21 @@ def things(acme: House) -> dict[str, str]:
         "providers": provider["id"],
         "deployments": deployment["id"],
         "models": model["id"],
-        "budgets": make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"],
+        "budgets": budget,
+        "billing/notices": str(notice.pk),
+        "billing/reconciliations": make(
+            "billing/reconciliations",
+            {
+                "vendor": "generic",
+                "csv": "d,m,c\n2026-01-01,house-secret,1\n",
+                "mapping": {"day": "d", "model": "m", "cost": "c"},
+            },
+        )["id"],
+        "billing/reratings": make("billing/reratings", {"from": "2026-01-01", "to": "2026-02-01"})["id"],
+        "billing/reports": make("billing/reports", {"kind": "usage"})["id"],
+        "billing/report-schedules": make(
+            "billing/report-schedules", {"name": "house-secret", "kind": "usage", "every": "day"}
+        )["id"],
         "policies": make("policies", {"name": "house-secret", "rules": {}})["id"],
         "collections": collection["id"],
         "documents": document["id"],

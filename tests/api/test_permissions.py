@@ -30,6 +30,15 @@ TABLE = {
     "audit/holds": ("owner auditor", "owner auditor"),
     "erasure-requests": ("owner auditor", "owner auditor"),
     "billing/usage": ("owner admin billing_manager auditor developer member", ""),
+    "billing/reconciliations": ("owner admin billing_manager auditor", "owner admin billing_manager"),
+    "billing/reratings": ("owner admin billing_manager auditor", "owner admin billing_manager"),
+    "budget-requests": (
+        "owner admin billing_manager auditor developer",
+        "owner admin billing_manager auditor developer",
+    ),
+    "billing/notices": ("owner admin billing_manager auditor", ""),
+    "billing/reports": ("owner admin billing_manager auditor developer", "owner admin billing_manager auditor"),
+    "billing/report-schedules": ("owner admin billing_manager auditor", "owner admin billing_manager"),
 }
 ROLES = ("owner", "admin", "policy_manager", "billing_manager", "auditor", "developer", "member")
 

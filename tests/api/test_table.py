@@ -48,19 +48,25 @@ LISTS = [route for route in ROUTES if "{id}" not in route.path]
 #: What the wall or the view hides from a role: (kind, role). For these 404 is as good as 403.
 HIDDEN = {
     ("api-keys", "member"),  # one's own alone
+    ("budget-requests", "developer"),  # one's own
+    ("budget-requests", "policy_manager"),
+    ("budget-requests", "member"),
     ("budgets", "developer"),  # those of the own department
     ("ingest-jobs", "policy_manager"),  # the submitter's
     ("ingest-jobs", "billing_manager"),
     ("ingest-jobs", "auditor"),
     ("ingest-jobs", "developer"),
     ("ingest-jobs", "member"),
+    ("billing", "developer"),  # reports of the own department
+    ("billing", "policy_manager"),
+    ("billing", "member"),
     ("audit", "policy_manager"),  # receipts of one's own requests
     ("audit", "billing_manager"),
     ("audit", "developer"),
     ("audit", "member"),
 }
 #: What the platform alone does, and rights that another one stands in for.
-PLATFORMS = {("POST", "/api/v1/tenants")}
+PLATFORMS = {(("POST", f"/api/v1/{kind}")) for kind in ("tenants", "discounts", "exchange-rates")}
 INSTEAD = {("/api/v1/restore", "auditor"), ("/api/v1/restore", "owner")}
 
 

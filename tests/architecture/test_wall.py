@@ -23,7 +23,15 @@ EXCEPTIONS = {
 ACROSS_TENANTS = {"tenants_tenant", "tenants_user"}
 
 #: The only privileges of the application's role on append-only tables.
-APPEND_ONLY = {"audit_event", "audit_leaf", "audit_node", "audit_seal", "audit_sealkey", "billing_usage"}
+APPEND_ONLY = {
+    "audit_event",
+    "audit_leaf",
+    "audit_node",
+    "audit_seal",
+    "audit_sealkey",
+    "billing_usage",
+    "billing_correction",
+}
 
 
 def rows(sql: str) -> list[tuple]:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -23,13 +24,13 @@ from tests.billing.house import House
 SMALL, LARGE, FIRST, SECOND = uuid7(), uuid7(), uuid7(), uuid7()
 
 
-def call(caller: Caller, model: str, *attempts: Attempt) -> Outcome:
+def call(caller: Caller, model: str, *attempts: Attempt, collections: tuple[UUID, ...] = ()) -> Outcome:
     model_id = SMALL if model == "small" else LARGE
     reservation = Reservation(caller.tenant, 0)
     intent = Intent(
         uuid7(), caller, "chat", model, model_id, "v/first", FIRST, "eu", "baseline@1", reservation, 10, 100
     )
-    return Outcome(intent, attempts)
+    return Outcome(intent, attempts, passages=[{"collection": str(one)} for one in collections])
 
 
 def attempt(tokens: Tokens | None = None, cost: int = 0, deployment: str = "v/first") -> Attempt:

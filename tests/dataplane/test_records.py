@@ -97,6 +97,8 @@ def test_a_budget_is_reached_and_never_passed(gateway: Gateway):
     assert (last.status_code, last.json()["error"]["code"]) == (429, "insufficient_quota")
     assert last.headers["x-should-retry"] == "false"
     [budget] = mine.manage("GET", "budgets")["results"]
+    [refused] = mine.events(last.headers["x-request-id"])
+    assert (refused["action"], refused["detail"]["budget"]) == ("call.refused", budget["id"])
     assert Decimal(budget["spent"]) + Decimal(budget["reserved"]) <= Decimal("0.01")
 
 
