@@ -216,10 +216,10 @@ def test_a_day_of_unusual_refusals_is_told(acme: House) -> None:
     with scope(acme.tenant):
         for _ in range(20):
             record("call.refused", decision="deny", reason="pii_blocked")
-    assert watch.watch_days(acme.tenant, NOW) == []
+    assert watch.watch_days(acme.tenant, datetime.now(UTC)) == []
     with scope(acme.tenant):
         record("call.refused", decision="deny", reason="pii_blocked")
-    [notice] = watch.watch_days(acme.tenant, NOW)
+    [notice] = watch.watch_days(acme.tenant, datetime.now(UTC))
     assert (notice.kind, notice.figures["value"], notice.figures["usual_most"]) == ("unusual_refusals", "21", "20")
     with scope(acme.tenant):
         assert RefusalDay.objects.count() >= 28  # counted once, kept
@@ -229,4 +229,4 @@ def test_a_new_tenant_has_no_usual_day(acme: House) -> None:
     with scope(acme.tenant):
         for _ in range(50):
             record("call.refused", decision="deny", reason="pii_blocked")
-    assert watch.watch_days(acme.tenant, NOW) == []
+    assert watch.watch_days(acme.tenant, datetime.now(UTC)) == []
