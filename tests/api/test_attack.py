@@ -80,8 +80,12 @@ def things(acme: House) -> dict[str, str]:
         "to": {"type": "department", "id": "legal"},
         "right": "use",
     }
+    trusted = {"name": "house-secret", "issuer": "https://93.184.216.34/", "audience": uuid7().hex}
+    owned = call("post", "/api/v1/identity-providers", acme.owner_key, trusted)
+    assert owned.status_code == 201, owned.content
     return {
         "grants": make("grants", grant)["id"],
+        "identity-providers": owned.json()["id"],
         "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],
         "audit/receipts": str(request),
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
