@@ -94,6 +94,7 @@ OBJECTS: dict[str, str] = {
     "api_key_department": "A department that an API key may search",
     "grant": "A grant",
     "webhook": "A webhook",
+    "identity_provider": "An identity provider",
     "person_permission": "A person's permission",
     "group_permission": "A group's permission",
     "price": "A price",

@@ -48,7 +48,7 @@ def body_row(caller: Caller, request: UUID, mode: str, days: int, content: Mappi
     return {
         "id": request,
         "mode": mode,
-        "actor_id": caller.key or caller.user,
+        "actor_id": caller.actor_id,
         "user_id": caller.user,
         "department_id": caller.department,
         "key": b64encode(_seal(_tenant_key(caller.tenant), key, whose)).decode(),

@@ -62,6 +62,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
         Item("Departments", "account_tree", "tenants.department"),
         Item("People", "group", "tenants.membership"),
         Item("API keys", "key", "tenants.apikey"),
+        Item("Identity providers", "badge", "tenants.identityprovider"),
     ),
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),

@@ -511,7 +511,7 @@ def _intent_row(intent: Intent, worker: UUID) -> dict[str, Any]:
     detail["reserved"] = usd(reservation.amount)
     detail["input_tokens"], detail["output_tokens"] = intent.input_tokens, intent.output_tokens
     detail["model_id"], detail["deployment_id"] = intent.model_id, intent.deployment_id
-    if caller.key is not None and caller.user is not None:
+    if caller.user is not None and caller.actor_id is not caller.user:
         detail["user_id"] = caller.user
     if reservation.slices:
         detail["leases"] = [(held.lease, held.id) for held in reservation.slices]
@@ -523,8 +523,8 @@ def _intent_row(intent: Intent, worker: UUID) -> dict[str, Any]:
         "id": uuid7(),
         "action": "call.intent",
         "request_id": intent.call,
-        "actor_type": "user" if caller.key is None else "key",
-        "actor_id": caller.key or caller.user,
+        "actor_type": caller.actor_type,
+        "actor_id": caller.actor_id,
         "actor_name": caller.name,
         "department_id": caller.department,
         "policy": intent.policy,
@@ -549,8 +549,8 @@ def _refusal_row(refusal: Refusal) -> dict[str, Any]:
         "decision": "deny",
         "reason": refusal.reason[:300],
         "request_id": refusal.call,
-        "actor_type": "user" if caller.key is None else "key",
-        "actor_id": caller.key or caller.user,
+        "actor_type": caller.actor_type,
+        "actor_id": caller.actor_id,
         "actor_name": caller.name,
         "department_id": caller.department,
         "policy": refusal.policy,
@@ -575,8 +575,8 @@ def _outcome_row(outcome: Outcome, charges: Sequence[Charge]) -> dict[str, Any]:
         "decision": outcome.decision,
         "reason": outcome.reason[:300],
         "request_id": intent.call,
-        "actor_type": "user" if caller.key is None else "key",
-        "actor_id": caller.key or caller.user,
+        "actor_type": caller.actor_type,
+        "actor_id": caller.actor_id,
         "actor_name": caller.name,
         "department_id": caller.department,
         "user_id": caller.user,

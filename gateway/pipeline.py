@@ -932,10 +932,7 @@ def _cited(source: NumberedPassage) -> dict[str, Any]:
 
 
 def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
-    key = p.caller.key
-    if snapshot.caches.get("keys") is None:
-        snapshot.caches["keys"] = {caller.key: caller for _, caller in snapshot.callers.values()}
-    now = snapshot.caches["keys"].get(key)
+    now = snapshot.again(p.caller)
     if now is None:
         return False
     try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -35,6 +38,37 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
 
     Returns the status. Raises OSError (of which an address inside of the house is one) or HTTPException.
     """
+    with _asked(url, "POST", body, headers, timeout) as response:
+        return response.status
+
+
+def get(url: str, timeout: float, most: int) -> bytes:
+    """GETs a tenant's address as `post` does: at most `most` bytes, all of them within `timeout` seconds.
+
+    Raises OSError or HTTPException, for any status but 200, a larger body and a plain http address as well: what comes
+    from there is believed, so that nobody on the way may write it. Hosts that the operator allows may do without.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in settings.PRIVATE_HOSTS_ALLOWED:
+        raise OSError("it is not an https address")
+    until, found = time.monotonic() + timeout, b""
+    with _asked(url, "GET", None, {"Accept": "application/json"}, timeout) as response:
+        if response.status != 200:
+            raise OSError(f"it answered {response.status}")
+        while block := response.read1(65536):
+            found += block
+            if len(found) > most:
+                raise OSError(f"it answered more than {most} bytes")
+            if time.monotonic() > until:
+                raise TimeoutError("it took too long")
+    return found
+
+
+@contextmanager
+def _asked(
+    url: str, method: str, body: bytes | None, headers: dict[str, str], timeout: float
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer of a tenant's address."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     connection = http.client.HTTPConnection(host, parts.port or (443 if secure else 80), timeout=timeout)
@@ -44,8 +78,8 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
             ssl.create_default_context().wrap_socket(connected, server_hostname=host) if secure else connected
         )
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, {"Host": parts.netloc.rpartition("@")[2], **headers})
-        return connection.getresponse().status
+        connection.request(method, target, body, {"Host": parts.netloc.rpartition("@")[2], **headers})
+        yield connection.getresponse()
     finally:
         connection.close()
 

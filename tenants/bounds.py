@@ -85,7 +85,7 @@ class _Makers:
             bounds.append(_of(found))
         caller: Caller | None = _own(self._tenant, row)
         for bound in bounds:
-            caller = None if caller is None else _within(caller, bound)
+            caller = None if caller is None else within(caller, bound)
         if caller is None:
             return None
         above = frozenset[tuple[str, UUID]]().union(*(bound.principals for bound in bounds))
@@ -145,7 +145,7 @@ def _of(maker: Caller) -> Bounds:
     )
 
 
-def _within(caller: Caller, bound: Bounds) -> Caller | None:
+def within(caller: Caller, bound: Bounds) -> Caller | None:
     """The caller with no more than `bound`; None when nothing is left of where it may be used from."""
     role = min(caller.role, bound.role, key=lambda name: RANK[Role(name)])
     networks = _both(caller.ip_allow, bound.ip_allow)
@@ -200,4 +200,4 @@ def inside(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
-__all__ = ["Bounds", "callers_of", "grants_of", "inside", "person"]
+__all__ = ["Bounds", "callers_of", "grants_of", "inside", "person", "within"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 from uuid import UUID
 
 from .isolation.scope import PLATFORM, Scope
@@ -62,6 +63,10 @@ class Caller:
     expires_at: float | None = None  #: seconds since 1970
     grants: Grants = field(default=NO_GRANTS, repr=False)
     makers: frozenset[tuple[str, UUID]] = frozenset()  #: keys and people that this key was made by
+    subject: str = ""  #: whom a token names; `user` is then the member with that address, else made of the subject
+    origin: Any = field(
+        default=None, repr=False, compare=False
+    )  #: what the token's rights came from (`tenants.tokens.Origin`)
 
     @property
     def is_platform(self) -> bool:
@@ -70,9 +75,16 @@ class Caller:
     @property
     def actor(self) -> dict[str, str]:
         """How changes and calls are signed in the audit trail."""
-        if self.key is not None:
-            return {"type": "key", "id": str(self.key), "name": self.name}
-        return {"type": "user", "id": str(self.user or ""), "name": self.name}
+        return {"type": self.actor_type, "id": str(self.actor_id or ""), "name": self.name}
+
+    @property
+    def actor_type(self) -> str:
+        """`key`, `subject` (of a token) or `user`."""
+        return "key" if self.key is not None else "subject" if self.subject else "user"
+
+    @property
+    def actor_id(self) -> UUID | str | None:
+        return self.key or self.subject or self.user
 
     @property
     def principals(self) -> frozenset[tuple[str, UUID]]:

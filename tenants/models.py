@@ -284,3 +284,45 @@ class WebhookDelivery(TenantModel):
             ),
             models.Index(fields=["tenant", "created_at"], name="delivery_age"),
         ]
+
+
+class IdentityProvider(TenantModel):
+    """Who vouches for a tenant's people: an issuer of tokens, and what their claims mean here.
+
+    `departments` (pairs, whose order counts), `roles` and `clearances` say what a claim's values stand for: a
+    department's id, a role, a step of the rising order. Personal data: none.
+    """
+
+    name = models.CharField(max_length=200)
+    issuer = models.CharField(max_length=500)
+    audience = models.CharField(max_length=300)
+    jwks_url = models.CharField(max_length=500, blank=True, default="")
+    algorithms = ArrayField(models.CharField(max_length=10))
+    user_claim = models.CharField(max_length=200, default="sub")
+    email_trusted = models.BooleanField(default=False)
+    members_only = models.BooleanField(default=False)
+    department = TenantForeignKey(Department, models.PROTECT, related_name="+", null=True, blank=True)
+    department_claim = models.CharField(max_length=200, blank=True, default="")
+    departments = models.JSONField(default=list, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices, blank=True, default=Role.MEMBER)
+    role_claim = models.CharField(max_length=200, blank=True, default="")
+    roles = models.JSONField(default=dict, blank=True)
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
+    clearance_claim = models.CharField(max_length=200, blank=True, default="")
+    clearances = models.JSONField(default=dict, blank=True)
+    rpm = models.PositiveBigIntegerField("requests per minute", null=True, blank=True)
+    tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
+    clock_skew = models.PositiveSmallIntegerField(default=60)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="identity_provider_name"),
+            # Of one token there is one tenant, whoever asks first: no other tenant may listen in.
+            models.UniqueConstraint(fields=["issuer", "audience"], name="one_tenant_per_audience"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

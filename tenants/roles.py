@@ -29,6 +29,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "documents.search": {O, A, D, M},
         "tenants.view": {O, A, P, B, U, D, M},
         "tenants.change": {O},
+        "identity.view": {O},
+        "identity.change": {O},
         "departments.view": {O, A},
         "departments.change": {O, A},
         "users.view": {O, A},

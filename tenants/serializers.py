@@ -12,12 +12,15 @@ from rest_framework import serializers
 from . import references
 from .addresses import unsafe_address
 from .api.fields import Clearance, Reference, Strict
+from .identity import MOST_VALUES, ROLES, unsafe_issuer
+from .isolation.scope import CLEARANCES
 from .keys import PREFIX
 from .models import (
     ApiKey,
     ApiKeyDepartment,
     Department,
     Grant,
+    IdentityProvider,
     Membership,
     Tenant,
     User,
@@ -25,6 +28,7 @@ from .models import (
     WebhookDelivery,
 )
 from .roles import Role, rights_of
+from .tokens import ALGORITHMS, MOST_SKEW
 
 #: kinds of objects on which rights are granted one by one
 GRANTED = ("model", "collection", "policy", "budget")
@@ -245,3 +249,135 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 
 class RotationSerializer(Strict):
     grace_seconds = serializers.IntegerField(min_value=0, max_value=30 * 86_400, default=0)
+
+
+class Mapped(serializers.DictField):
+    """What a claim's values stand for, as `{"value": "word"}`."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().to_internal_value(data)
+        if len(found) > MOST_VALUES:
+            raise serializers.ValidationError(f"At most {MOST_VALUES} values.")
+        return found
+
+
+class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityProvider]):
+    """Without `jwks_url` the keys are found by discovery. `departments`, `roles` and `clearances` say what the values
+    of their claims stand for (the first department that a token gives pays); `department`, `role` and `clearance` hold
+    where none of them does. Nobody becomes an owner by a claim. `limits` hold for each person.
+    """
+
+    name = serializers.CharField(max_length=200)
+    issuer = serializers.CharField(max_length=500)
+    audience = serializers.CharField(max_length=300)
+    jwks_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    algorithms = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(ALGORITHMS)), allow_empty=False, default=["RS256"]
+    )
+    user_claim = serializers.CharField(max_length=200, default="sub")
+    department = Reference(Department, by="slug", required=False, allow_null=True)
+    departments = Mapped(child=Reference(Department, by="slug"), required=False)
+    role = serializers.ChoiceField(choices=[role.value for role in ROLES], required=False, allow_blank=True)
+    roles = Mapped(child=serializers.ChoiceField(choices=[role.value for role in ROLES]), required=False)
+    clearance = Clearance(default=1)
+    clearances = Mapped(child=Clearance(), required=False)
+    limits = LimitsSerializer(required=False, allow_null=True)
+    clock_skew = serializers.IntegerField(min_value=0, max_value=MOST_SKEW, default=60, help_text="Seconds.")
+
+    class Meta:
+        model = IdentityProvider
+        fields = (
+            "id",
+            "name",
+            "issuer",
+            "audience",
+            "jwks_url",
+            "algorithms",
+            "user_claim",
+            "email_trusted",
+            "members_only",
+            "department_claim",
+            "departments",
+            "department",
+            "role_claim",
+            "roles",
+            "role",
+            "clearance_claim",
+            "clearances",
+            "clearance",
+            "limits",
+            "clock_skew",
+            "active",
+            "created_at",
+        )
+        read_only_fields = ("id", "created_at")
+
+    def get_validators(self) -> list[Any]:
+        """None: what is taken is a conflict, which the database tells."""
+        return []
+
+    def validate_issuer(self, value: str) -> str:
+        return self._address(value)
+
+    def validate_jwks_url(self, value: str) -> str:
+        return self._address(value) if value else ""
+
+    def _address(self, value: str) -> str:
+        problem = unsafe_issuer(value)
+        if problem:
+            raise serializers.ValidationError(problem)
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The values of the row's columns."""
+        if "limits" in attrs:
+            limits = attrs.pop("limits") or {}
+            attrs |= {"rpm": limits.get("rpm"), "tpm": limits.get("tpm")}
+        if "departments" in attrs:
+            attrs["departments"] = [[value, str(place.pk)] for value, place in attrs["departments"].items()]
+        for claim, table in (
+            ("department_claim", "departments"),
+            ("role_claim", "roles"),
+            ("clearance_claim", "clearances"),
+        ):
+            before = self.instance
+            named = attrs.get(claim, getattr(before, claim, ""))
+            if attrs.get(table, getattr(before, table, {})) and not named:
+                raise serializers.ValidationError({claim: f"Say which claim's values {table} are of."})
+        return attrs
+
+    def to_representation(self, instance: IdentityProvider) -> dict[str, Any]:
+        slugs = {str(place): slug for place, slug in Department.objects.values_list("pk", "slug")}
+        plain = {name: getattr(instance, name) for name in self.Meta.fields if hasattr(instance, name)}
+        return plain | {
+            "id": str(instance.pk),
+            "department": slugs.get(str(instance.department_id)),
+            "departments": {value: slugs[place] for value, place in instance.departments if place in slugs},
+            "clearance": CLEARANCES[instance.clearance],
+            "clearances": {value: CLEARANCES[step] for value, step in instance.clearances.items()},
+            "limits": {"rpm": instance.rpm, "tpm": instance.tpm},
+            "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
+
+
+class TokenCheckSerializer(Strict):
+    token = serializers.CharField(required=False, allow_blank=True, default="", help_text="Is not kept.")
+
+
+class TriedCallerSerializer(serializers.Serializer[Any]):
+    subject = serializers.CharField()
+    name = serializers.CharField()
+    member = serializers.UUIDField(allow_null=True)
+    role = serializers.CharField()
+    clearance = Clearance()
+    department = serializers.CharField()
+    departments = serializers.ListField(child=serializers.CharField())
+
+
+class CheckedSerializer(serializers.Serializer[Any]):
+    """`keys` are those that fit the algorithms; `caller` is whom the token would let in."""
+
+    ok = serializers.BooleanField()
+    problem = serializers.CharField()
+    keys = serializers.IntegerField()
+    caller = TriedCallerSerializer(allow_null=True)

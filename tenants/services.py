@@ -52,6 +52,7 @@ __all__ = [
     "remove_person",
     "revoke_key",
     "rotate_key",
+    "rows_of",
     "scope_of_member",
     "take_back_grant",
     "tenant_of",
@@ -70,8 +71,8 @@ def caller_of_key(credential: str, address: str = "") -> Caller | None:
     if tenant is None:
         return None
     with scope(tenant):
-        rows = _rows(CALLERS, {"public_id": public_id})
-        found = callers_of(tenant, rows, grant_rows(_rows(GRANTS))).get(public_id)
+        rows = rows_of(CALLERS, {"public_id": public_id})
+        found = callers_of(tenant, rows, grant_rows(rows_of(GRANTS))).get(public_id)
     if found is None or not keys.matches(found[0], settings.API_KEY_PEPPER, credential):
         return None
     caller = found[1]
@@ -114,7 +115,7 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
         place = places.get(opened.tenant) or places[PLATFORM]
         with scope(opened):
             tenant = Tenant.objects.get(pk=opened.tenant)
-            granted = grant_rows(_rows(GRANTS))
+            granted = grant_rows(rows_of(GRANTS))
         caller = Caller(
             tenant=tenant.pk,
             tenant_slug=tenant.slug,
@@ -137,7 +138,8 @@ def _departments(place: Membership) -> tuple[UUID, ...] | None:
         return tuple(MembershipDepartment.objects.filter(membership=place).values_list("department_id", flat=True))
 
 
-def _rows(sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def rows_of(sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What a statement gives in the open scope."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters or {})
         names = [column.name for column in cursor.description or ()]
@@ -354,7 +356,7 @@ def rotate_key(key: ApiKey, grace_seconds: int = 0) -> tuple[ApiKey, str]:
 def _lives(key: ApiKey) -> bool:
     """Whether a key's makers are all still there."""
     tenant = UUID(current())
-    return key.public_id in callers_of(tenant, _rows(CALLERS, {"public_id": key.public_id}), {})
+    return key.public_id in callers_of(tenant, rows_of(CALLERS, {"public_id": key.public_id}), {})
 
 
 def revoke_key(key: ApiKey) -> None:
@@ -546,7 +548,7 @@ def _maker() -> Maker:
 
 def _making_key(identity: UUID) -> Maker:
     key = ApiKey.objects.get(pk=identity)
-    rows = _rows(CALLERS, {"public_id": key.public_id})
+    rows = rows_of(CALLERS, {"public_id": key.public_id})
     found = callers_of(UUID(current()), rows, {}).get(key.public_id)
     if found is None:
         raise NotAllowed("This key is not valid any more.")

@@ -23,11 +23,12 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
-from . import directory, keys
-from .data import Caller
+from . import directory, keys, tokens
+from .data import Caller, GrantRows
 from .errors import DirectoryUnavailable, UnknownCredential
 from .isolation.pool import Connection, Pool, scoped, within
 from .isolation.scope import PLATFORM, Scope
+from .key_sets import KeySet, KeySets
 
 log = logging.getLogger("customhouse.snapshot")
 
@@ -36,7 +37,13 @@ POLL_SECONDS = 2.0
 ANSWER_SECONDS = 5.0  #: that a call waits for the database to say who is calling, as long as for a connection to it
 MOST_TENANTS = 10_000
 MOST_PROVEN = 100_000
+MOST_TOKENS = 20_000
 FORGET_UNKNOWN_SECONDS = 1.0
+
+_NO_ISSUER = (
+    "No tenant has registered this token's issuer (`iss`) and audience (`aud`). Ask your tenant's owner to register "
+    "both under Identity providers, or have the token issued for the registered audience."
+)
 
 Loader = Callable[[Connection, UUID], Awaitable[Any]]
 
@@ -58,6 +65,27 @@ class Snapshot:
     callers: dict[str, tuple[bytes, Caller]]  #: public id -> (digest, caller)
     parts: dict[str, Any]
     caches: dict[Any, Any] = field(default_factory=dict)
+    issuers: tuple[tokens.Issuer, ...] = ()
+    people: dict[str, tokens.Person] = field(default_factory=dict)  #: by e-mail address; empty without issuers
+    grants: GrantRows = field(default_factory=dict)
+
+    def again(self, caller: Caller) -> Caller | None:
+        """What somebody whose call is running may now; None when they may nothing any more."""
+        if caller.origin is not None:
+            return caller if tokens.still(caller.origin, self.issuers, self.people) else None
+        found: dict[UUID | None, Caller] | None = self.caches.get("keys")
+        if found is None:
+            found = self.caches["keys"] = {one.key: one for _, one in self.callers.values()}
+        return found.get(caller.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was right, for as long as the snapshot and the keys are the ones that it was right by."""
+
+    caller: Caller
+    snapshot: Snapshot
+    keys: KeySet
 
 
 class Snapshots:
@@ -70,6 +98,9 @@ class Snapshots:
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._proven: dict[str, tuple[bytes, bytes]] = {}
         self._proof = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
+        self._key_sets = KeySets()
+        self._tokens: OrderedDict[bytes, _Known] = OrderedDict()
+        self._tenant_of_token: OrderedDict[tuple[str, str], UUID] = OrderedDict()
         self._loading: dict[UUID, asyncio.Task[Snapshot]] = {}
         self._watchers: dict[UUID, set[Callable[[Snapshot], None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,9 +114,14 @@ class Snapshots:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def identify(self, credential: str, address: str = "") -> tuple[Caller, Snapshot]:
-        """The caller behind an API key. Raises UnknownCredential, or DirectoryUnavailable when nobody can tell."""
+        """The caller behind an API key, or behind a token of a tenant's identity provider.
+
+        Raises UnknownCredential, or DirectoryUnavailable when nobody can tell.
+        """
         public_id = keys.public_id(credential)
         if public_id is None:
+            if tokens.looks_like_one(credential):
+                return await self._bearer(credential)
             raise UnknownCredential
         snapshot = self._known(public_id)
         if snapshot is None:
@@ -136,6 +172,85 @@ class Snapshots:
         self._proven[public_id] = mark, digest
         return True
 
+    async def _bearer(self, token: str) -> tuple[Caller, Snapshot]:
+        """The caller whom a token names. One that was right before is known by its hash until something changes."""
+        proof = self._proof.copy()
+        proof.update(token.encode("utf-8", "replace"))
+        mark = proof.digest()
+        known = self._tokens.get(mark)
+        if known is not None:
+            if self._holds(known):
+                return known.caller, known.snapshot
+            del self._tokens[mark]
+        said = tokens.read(token)
+        snapshot, issuer = await self._issuer(said)
+        tokens.check_algorithm(said, issuer)
+        published, key = await self._key_sets.key(issuer, said.key_id, said.algorithm)
+        now = self._tenants.get(snapshot.tenant)
+        if now is not None and now is not snapshot:  # it changed while the keys were fetched
+            if issuer not in now.issuers:
+                raise UnknownCredential("The identity provider of this token was changed. Try again.")
+            snapshot = now
+        claims = tokens.verified(token, issuer, said.algorithm, key)
+        caller = tokens.caller_of(issuer, claims, snapshot.people, snapshot.grants)
+        self._tokens[mark] = _Known(caller, snapshot, published)
+        while len(self._tokens) > MOST_TOKENS:
+            self._tokens.popitem(last=False)
+        return caller, snapshot
+
+    def _holds(self, known: _Known) -> bool:
+        caller = known.caller
+        return (
+            self._tenants.get(caller.tenant) is known.snapshot
+            and self._key_sets.current(caller.origin.issuer) is known.keys
+            and (caller.expires_at or 0.0) > time.time()
+        )
+
+    async def _issuer(self, said: tokens.Unproven) -> tuple[Snapshot, tokens.Issuer]:
+        """The tenant and the provider that a token says it is of."""
+        for audience in said.audiences:
+            tenant = self._tenant_of_token.get((said.issuer, audience))
+            if tenant is not None:
+                snapshot = await self.of(tenant)
+                issuer = tokens.chosen(said, snapshot.issuers)
+                if issuer is not None:
+                    return snapshot, issuer
+                del self._tenant_of_token[said.issuer, audience]
+        return await self._find_issuer(said)
+
+    async def _find_issuer(self, said: tokens.Unproven) -> tuple[Snapshot, tokens.Issuer]:
+        """Asks the database whose token this may be; who is unknown is not asked for again within a second."""
+        now, place = time.monotonic(), f"token {said.issuer} {' '.join(said.audiences)}"
+        if self._unknown.get(place, 0.0) > now:
+            raise UnknownCredential(_NO_ISSUER)
+        try:
+            found = await within(ANSWER_SECONDS, directory.tenants_of_issuer(self._pool, said.issuer))
+        except (psycopg.OperationalError, PoolTimeout, OSError) as error:
+            raise DirectoryUnavailable from error
+        places = {audience: found[audience] for audience in said.audiences if audience in found}
+        if len(set(places.values())) > 1:
+            raise UnknownCredential(
+                "Several tenants have registered audiences of this token. Get one for one audience."
+            )
+        for audience, tenant in places.items():
+            snapshot = await self.of(tenant)
+            issuer = tokens.chosen(said, snapshot.issuers)
+            if issuer is None:  # registered a moment ago
+                snapshot = await self._load(tenant)
+                issuer = tokens.chosen(said, snapshot.issuers)
+            if issuer is not None:
+                self._tenant_of_token[said.issuer, audience] = tenant
+                while len(self._tenant_of_token) > MOST_TENANTS:
+                    self._tenant_of_token.popitem(last=False)
+                return snapshot, issuer
+        self._forget_soon(place)
+        raise UnknownCredential(_NO_ISSUER)
+
+    def _forget_soon(self, unknown: str) -> None:
+        self._unknown[unknown] = time.monotonic() + FORGET_UNKNOWN_SECONDS
+        while len(self._unknown) > 10_000:
+            self._unknown.popitem(last=False)
+
     def _known(self, public_id: str) -> Snapshot | None:
         tenant = self._tenant_of.get(public_id)
         return None if tenant is None else self._tenants.get(tenant)
@@ -150,9 +265,7 @@ class Snapshots:
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
             raise DirectoryUnavailable from error
         if tenant is None:
-            self._unknown[public_id] = now + FORGET_UNKNOWN_SECONDS
-            while len(self._unknown) > 10_000:
-                self._unknown.popitem(last=False)
+            self._forget_soon(public_id)
             raise UnknownCredential
         joined = tenant in self._loading
         snapshot = await self._load(tenant)
@@ -176,9 +289,12 @@ class Snapshots:
         async with scoped(self._pool, Scope(tenant=tenant, actor={"type": "system", "id": "", "name": "gateway"})) as c:
             # The revision first: what commits while the rest is read raises it again, and is read again.
             revision = await directory.revision(c, tenant)
-            callers = await directory.callers(c, tenant)
+            granted = await directory.grants(c)
+            callers = await directory.callers(c, tenant, granted)
+            issuers = await directory.issuers(c, tenant)
+            people = await directory.people(c) if issuers else {}
             parts = {name: await loader(c, tenant) for name, loader in LOADERS.items()}
-        snapshot = Snapshot(tenant, revision, callers, parts)
+        snapshot = Snapshot(tenant, revision, callers, parts, issuers=issuers, people=people, grants=granted)
         self._keep(snapshot)
         return snapshot
 

@@ -8,6 +8,7 @@ routes.register("users", views.UserView)
 routes.register("memberships", views.MembershipView)
 routes.register("api-keys", views.ApiKeyView)
 routes.register("grants", views.GrantView)
+routes.register("identity-providers", views.IdentityProviderView)
 routes.register("webhooks", views.WebhookView)
 
 urlpatterns = routes.urls

@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import services, webhooks
+from . import identity, services, webhooks
 from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
@@ -23,6 +23,7 @@ from .models import (
     ApiKeyDepartment,
     Department,
     Grant,
+    IdentityProvider,
     Membership,
     Tenant,
     User,
@@ -32,12 +33,15 @@ from .models import (
 from .roles import Role
 from .serializers import (
     ApiKeySerializer,
+    CheckedSerializer,
     DeliverySerializer,
     DepartmentSerializer,
     GrantSerializer,
+    IdentityProviderSerializer,
     MembershipSerializer,
     RotationSerializer,
     TenantSerializer,
+    TokenCheckSerializer,
     UserSerializer,
     WebhookSerializer,
 )
@@ -312,6 +316,42 @@ class WebhookView(FullView):
         return self.get_paginated_response(DeliverySerializer(page, many=True).data)
 
 
+class IdentityProviderView(FullView):
+    """Who vouches for the tenant's people: their tokens (JWT) then let them call `/v1` as a key does."""
+
+    queryset = IdentityProvider.objects.select_related("department")
+    serializer_class = IdentityProviderSerializer
+    named_by = "name"
+    filters: ClassVar[dict[str, Filter]] = {"name": "name", "issuer": "issuer", "active": flag("active")}
+    searched = ("name", "issuer", "audience")
+    orderings = ("name", "created_at")
+    unkept = frozenset({"check"})
+    rights: ClassVar[dict[str, str]] = {
+        "list": "identity.view",
+        "retrieve": "identity.view",
+        "create": "identity.change",
+        "partial_update": "identity.change",
+        "destroy": "identity.change",
+        "check": "identity.change",
+    }
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = _allowed(lambda: identity.save(serializer.validated_data))
+
+    def perform_update(self, serializer: Any) -> None:
+        _allowed(lambda: identity.save(serializer.validated_data, serializer.instance))
+
+    @extend_schema(request=TokenCheckSerializer, responses=CheckedSerializer)
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, pk: str = "") -> Response:
+        """Fetches the provider's keys and, where a token is sent, says whom it would let in, or why nobody."""
+        asked = TokenCheckSerializer(data=request.data or {})
+        asked.is_valid(raise_exception=True)
+        return Response(
+            CheckedSerializer(identity.check(self.get_object(), asked.validated_data["token"].strip())).data
+        )
+
+
 def _allowed(change: Any) -> Any:
     """Makes a change; what a service refuses becomes an answer."""
     try:
@@ -326,6 +366,7 @@ __all__ = [
     "ApiKeyView",
     "DepartmentView",
     "GrantView",
+    "IdentityProviderView",
     "ManagementView",
     "MembershipView",
     "TenantView",

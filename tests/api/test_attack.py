@@ -85,9 +85,13 @@ def things(acme: House) -> dict[str, str]:
     }
     budget = make("budgets", {"scope": "tenant", "period": "month", "limit": "10.00"})["id"]
     wish = make("budget-requests", {"budget": budget, "limit": "20.00", "reason": "house-secret"})["id"]
+    trusted = {"name": "house-secret", "issuer": "https://93.184.216.34/", "audience": uuid7().hex}
+    owned = call("post", "/api/v1/identity-providers", acme.owner_key, trusted)
+    assert owned.status_code == 201, owned.content
     return {
         "budget-requests": wish,
         "grants": make("grants", grant)["id"],
+        "identity-providers": owned.json()["id"],
         "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],
         "audit/receipts": str(request),
         "audit/seals": call("get", "/api/v1/audit/seals", acme.owner_key).json()["results"][0]["id"],
