@@ -80,7 +80,7 @@ class ProviderForm(forms.Form):
     role = inputs.choice(
         "Role of all others",
         required=False,
-        choices=[("", "None: they are refused"), *((r.value, r.label) for r in identity.ROLES)],
+        choices=[("", "None: they are refused"), *identity.ROLE_CHOICES],
     )
     clearance_claim = inputs.text("Claim of the clearance", required=False, max_length=200)
     clearances = TableField("Clearances", help_text="Lines as: cleared = confidential")
