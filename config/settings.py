@@ -252,6 +252,10 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "tenants.roles.Role.choices",
+        "TokenRoleEnum": "tenants.identity.ROLE_CHOICES",
+    },
 }
 
 # Vendors whose keys are at hand become providers at `make up`: variable -> value.

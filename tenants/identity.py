@@ -21,6 +21,7 @@ from .services import rows_of
 
 #: What claims may give: whoever runs the identity provider makes nobody an owner.
 ROLES = tuple(role for role in Role if role != Role.OWNER)
+ROLE_CHOICES = [(role.value, role.label) for role in ROLES]
 MOST_VALUES = 500
 
 

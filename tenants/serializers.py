@@ -12,7 +12,7 @@ from rest_framework import serializers
 from . import references
 from .addresses import unsafe_address
 from .api.fields import Clearance, Reference, Strict
-from .identity import MOST_VALUES, ROLES, unsafe_issuer
+from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer
 from .isolation.scope import CLEARANCES
 from .keys import PREFIX
 from .models import (
@@ -277,8 +277,8 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
     user_claim = serializers.CharField(max_length=200, default="sub")
     department = Reference(Department, by="slug", required=False, allow_null=True)
     departments = Mapped(child=Reference(Department, by="slug"), required=False)
-    role = serializers.ChoiceField(choices=[role.value for role in ROLES], required=False, allow_blank=True)
-    roles = Mapped(child=serializers.ChoiceField(choices=[role.value for role in ROLES]), required=False)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES, required=False, allow_blank=True)
+    roles = Mapped(child=serializers.ChoiceField(choices=ROLE_CHOICES), required=False)
     clearance = Clearance(default=1)
     clearances = Mapped(child=Clearance(), required=False)
     limits = LimitsSerializer(required=False, allow_null=True)

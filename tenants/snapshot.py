@@ -220,7 +220,7 @@ class Snapshots:
 
     async def _find_issuer(self, said: tokens.Unproven) -> tuple[Snapshot, tokens.Issuer]:
         """Asks the database whose token this may be; who is unknown is not asked for again within a second."""
-        now, place = time.monotonic(), f"token {said.issuer} {' '.join(said.audiences)}"
+        now, place = time.monotonic(), hashlib.sha256(repr((said.issuer, said.audiences)).encode()).hexdigest()
         if self._unknown.get(place, 0.0) > now:
             raise UnknownCredential(_NO_ISSUER)
         try:

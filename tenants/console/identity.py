@@ -11,6 +11,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tenants import identity
@@ -48,10 +49,10 @@ class ProviderForm(forms.Form):
 
     name = inputs.text("Name", max_length=200)
     issuer = inputs.text(
-        "Issuer", max_length=500, help_text="Exactly as tokens say it in `iss`, with or without a last slash."
+        "Issuer", max_length=500, help_text="Exactly as tokens say it in iss, with or without a last slash."
     )
     audience = inputs.text(
-        "Audience", max_length=300, help_text="What tokens for this gateway say in `aud`. It is yours alone."
+        "Audience", max_length=300, help_text="What tokens for this gateway say in aud. It is yours alone."
     )
     jwks_url = inputs.text(
         "Address of its keys (JWKS)",
@@ -80,7 +81,7 @@ class ProviderForm(forms.Form):
     role = inputs.choice(
         "Role of all others",
         required=False,
-        choices=[("", "None: they are refused"), *((r.value, r.label) for r in identity.ROLES)],
+        choices=[("", "None: they are refused"), *identity.ROLE_CHOICES],
     )
     clearance_claim = inputs.text("Claim of the clearance", required=False, max_length=200)
     clearances = TableField("Clearances", help_text="Lines as: cleared = confidential")
@@ -233,8 +234,10 @@ class IdentityProviderPage(TenantAdmin):
         if form.is_valid() and self.save(form, found) is not None:
             messages.success(request, f"{found.name} is changed; every worker knows within a second.")
             return HttpResponseRedirect(reverse("admin:tenants_identityprovider_try", args=[found.pk]))
+        tried = cells.link(reverse("admin:tenants_identityprovider_try", args=[found.pk]), "Try a token")
+        lead = format_html("{} · {}", found.issuer, tried)
         return inputs.form_page(
-            self, request, form, title=found.name, submit="Save", lead=found.issuer, original=found, deletable=True
+            self, request, form, title=found.name, submit="Save", lead=lead, original=found, deletable=True
         )
 
     def save(self, form: ProviderForm, found: IdentityProvider | None = None) -> IdentityProvider | None:

@@ -31,9 +31,9 @@ def prepared(url: str) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": "good morning"}], "stream": True}
     return SimpleNamespace(
         call=Call(uuid7(), "chat", "m", body, stream=True),
-        caller=SimpleNamespace(tenant=uuid7(), key=uuid7()),
+        caller=SimpleNamespace(tenant=uuid7(), key=uuid7(), origin=None),
         snapshot=SimpleNamespace(parts={"prices": Prices()}),
-        rules=SimpleNamespace(guardrails=Guardrails()),
+        rules=SimpleNamespace(guardrails=Guardrails(), keeps_bodies=False),
         targets=[target(url)],
         masked=Masked(body, {}, Vault()),
         ceiling=1000,
