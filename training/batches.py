@@ -1,25 +1,26 @@
-"""Batches of words for training, made in a process of its own: documents, drawn anew in every round."""
+"""Batches of words for training, made in processes of their own: documents, drawn anew in every round."""
 
 from __future__ import annotations
 
 import multiprocessing
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty
 from typing import Any
 
 import numpy as np
 
-from policies.pii.ner.words import GIVEN, PLACE, SURNAME, Lexicon, segments
+from policies.pii.ner.words import FIRM, GIVEN, PLACE, SURNAME, Lexicon, segments
 
 from .documents import Span, Writer
 from .names import Names
 from .sets import ENGLISH, IGNORED, SETS, TYPES, Document
 
-WORDS = 2_048
 ROUND = 120_000
 """Words that are drawn and shuffled together."""
-GENERATED = 0.36
+GENERATED = 0.46
+"""How much of it is generated."""
 
 
 @dataclass(slots=True)
@@ -90,9 +91,16 @@ def pack(parts: list[Segment]) -> Batch:
 class Source:
     """Draws documents and says them in many ways."""
 
-    def __init__(self, lexicon: Lexicon, names: Names, documents: list[Document], seed: int) -> None:
-        self._lexicon, self._rng = lexicon, random.Random(seed)
-        names._rng = self._rng
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        names: Names,
+        documents: list[Document],
+        seed: int,
+        words: int = 8_192,
+    ) -> None:
+        self._lexicon, self._rng, self._words = lexicon, random.Random(seed), words
+        names.draw_from(self._rng)
         self._writer = Writer(names, self._rng)
         self._by_set = {name: [each for each in documents if each.source == name] for name in SETS}
 
@@ -117,14 +125,14 @@ class Source:
         for part in parts:
             current.append(part)
             count += len(part[2])
-            if count >= WORDS:
+            if count >= self._words:
                 batches.append(self._forgetful(pack(current)))
                 current, count = [], 0
         return batches
 
     def _add(self, parts: list[Segment], text: str, spans: list[Span]) -> int:
         text, spans = self._said(text, spans)
-        most = self._rng.choice([50, 120, 120, 120, 240])
+        most = self._rng.choice([50, 120, 120, 120, 120, 240])
         new = list(encode(self._lexicon, text, spans, most))
         parts += new
         return sum(len(part[2]) for part in new)
@@ -138,14 +146,14 @@ class Source:
             text = folded.text
         pick = self._rng.random()
         new = text
-        if pick < 0.14:
+        if pick < 0.17:
             new = text.lower()
-        elif pick < 0.21:
+        elif pick < 0.28:
             new = text.upper()
-        elif pick < 0.23:
+        elif pick < 0.30:
             new = text.title()
-        elif pick < 0.31:
-            change = str.lower if pick < 0.285 else str.upper
+        elif pick < 0.37:
+            change = str.lower if pick < 0.35 else str.upper
             for start, end, _ in spans:
                 new = new[:start] + change(new[start:end]) + new[end:]
         return (new if len(new) == len(text) else text), spans
@@ -155,7 +163,7 @@ class Source:
         rng = np.random.default_rng(self._rng.getrandbits(32))
         kinds = self._lexicon.kinds
         bits = batch.rows[:, 4] - kinds
-        names = GIVEN | SURNAME | PLACE
+        names = GIVEN | SURNAME | PLACE | FIRM
         lost = rng.random(len(bits)) < 0.25
         segment_lost = rng.random(len(bits)) < 0.22
         lost |= segment_lost[batch.start]
@@ -169,16 +177,36 @@ class Source:
         return batch
 
 
-def stream(source: Source, ahead: int = 200) -> Iterator[Batch]:
-    """Batches without end, made beside the training."""
-    queue: Any = multiprocessing.Queue(ahead)
+class Stream:
+    """Batches without end, made by so many processes beside the training. When they fall behind, old ones come again."""
 
-    def work() -> None:
+    def __init__(self, source: Callable[[int], Source], processes: int, kept: int = 12_000) -> None:
+        self._queue: Any = multiprocessing.Queue(400)
+        self._kept: list[Batch] = []
+        self._most = kept
+        self._rng = random.Random(5)
+        self.fresh = self.again = 0
+
+        def work(number: int) -> None:
+            drawn = source(number)
+            while True:
+                for batch in drawn.round():
+                    self._queue.put(batch)
+
+        for number in range(processes):
+            multiprocessing.Process(target=work, args=(number,), daemon=True).start()
+
+    def __iter__(self) -> Iterator[Batch]:
         while True:
-            for batch in source.round():
-                queue.put(batch)
-
-    process = multiprocessing.Process(target=work, daemon=True)
-    process.start()
-    while True:
-        yield queue.get()
+            try:
+                made = self._queue.get(block=len(self._kept) < 200)
+                self.fresh += 1
+            except Empty:
+                self.again += 1
+                yield self._rng.choice(self._kept)
+                continue
+            if len(self._kept) < self._most:
+                self._kept.append(made)
+            else:
+                self._kept[self._rng.randrange(self._most)] = made
+            yield made

@@ -1,8 +1,11 @@
 """Generated documents: business text of many kinds with names from many cultures, and text in which nobody is named.
 
 A template's slots are `{P}` a person in some form, `{F}` a given name, `{S}` a surname (after a title), `{R}` a name
-in reverse ("Doe, Jane"), `{I}` initials and surname, `{L}` a place, `{O}` an organisation, `{A}` a street address;
-the lower-case ones are words that are no entity.
+in reverse ("Doe, Jane"), `{I}` and `{N}` initials and surname, `{L}` a place, `{O}` an organisation, `{B}` its short
+name, `{A}` a street address; the lower-case ones are words that are no entity. Slots with a figure belong together:
+`{P1}`, `{F1}` and `{S1}` are one person (`{S1}` without a title). Of `[[this|that]]` one is said.
+
+The longer documents stand in `business.txt`, those that name nobody in `nobody.txt`.
 """
 
 from __future__ import annotations
@@ -20,15 +23,19 @@ Span = tuple[int, int, str]
 _THANKS = re.compile(
     r"(?i)author|written|copyright|\\bby [A-Z]|@[a-z]|thanks|credit|Guido|Tim |contributed|Mr\\.|Amsterdam|Corporation"
 )
-SLOT = re.compile(r"\{([A-Z]|[a-z]+)\}")
+SLOT = re.compile(r"\{([A-Z])(\d?)\}|\{([a-z]+)\}")
+CHOICE = re.compile(r"\[\[([^\[\]]*?)\]\]")
+FOLDER = Path(__file__).parent
 TYPES = {
     "P": "PERSON",
     "F": "PERSON",
     "S": "PERSON",
     "R": "PERSON",
     "I": "PERSON",
+    "N": "PERSON",
     "L": "LOCATION",
     "O": "ORGANIZATION",
+    "B": "ORGANIZATION",
     "A": "STREET_ADDRESS",
 }
 
@@ -612,6 +619,43 @@ WORDS: dict[str, list[str]] = {
         "Airflow,Grafana,Prometheus,Elasticsearch,GraphQL,TypeScript,Rust,Go,Swift,Ruby,Django,Flask,Spring Boot,"
         "Ansible,Vault,Istio,Helm,nginx,RabbitMQ,Snowflake,PyTorch,Jupyter,Word,PowerPoint,SharePoint,Zoom"
     ).split(","),
+    "team": (
+        "Platform,Growth,Payments,Data,Security,Mobile,Field Service,Customer Success,Treasury,Compliance,Fleet,Claims,"
+        "Quality,Onboarding,Web,Search,Payroll,Facilities,Revenue Operations,Business Intelligence,Corporate Affairs"
+    ).split(","),
+    "product": (
+        "Jira,Confluence,Microsoft Teams,Google Docs,Google Sheets,Office 365,Power BI,Photoshop,Slack,Zoom,Notion,Trello,"
+        "Excel,Word,Outlook,Gmail,Chrome,Windows 11,macOS,iPhone,Galaxy S23,ThinkPad,Surface Pro,Apple Pay,Google Maps,"
+        "Salesforce Service Cloud,SAP S/4HANA,Oracle Database,Dynamics 365,Visual Studio,GitHub Actions,GitLab CI,BigQuery,"
+        "Amazon S3,Azure DevOps,Alexa,Siri,Copilot,ChatGPT,Claude,Gemini,Watson,Adobe Acrobat,WhatsApp,Signal,Skype,"
+        "QuickBooks,Xero,DocuSign,Zendesk,HubSpot,Workday,ServiceNow,Figma,Miro,Asana,Monday,Tableau,Looker,Model 3,"
+        "Golf GTI,Corolla,Sprinter,PlayStation,Kindle,Fire TV,Nespresso,Thermomix,Hilux,LaserJet,iPad Pro,Pixel"
+    ).split(","),
+    "project": (
+        "Phoenix,Atlas,Falcon,Mercury,Apollo,Gemini,Everest,Orion,Titan,Polaris,Aurora,Neptune,Odyssey,Horizon,Cobra,"
+        "Avalon,Alpha,Fit for Growth,One Platform,Project Blue,Next Level,Northstar,Lighthouse,Bluebird,Delta,GreenIT"
+    ).split(","),
+    "room": (
+        "Blue Room,Room 4.12,Meeting Room B,Boardroom,the Oak Room,Conference Room 3,Zoom,Teams,the Atrium,Training Room,"
+        "the Auditorium,Room Einstein,Room Galileo,Building 7,the canteen,Hall 2,Video Call,Main Lobby,Studio A"
+    ).split(","),
+    "law": (
+        "the GDPR,the Sarbanes-Oxley Act,HIPAA,the Dodd-Frank Act,the AI Act,the Companies Act 2006,the Equality Act,CCPA,"
+        "the Data Protection Act,MiFID II,Basel III,the Works Constitution Act,ISO 27001,PCI DSS,SOC 2,the Civil Code,"
+        "the Digital Services Act,the Money Laundering Regulations,IFRS 16,the Minimum Wage Act,the Modern Slavery Act"
+    ).split(","),
+    "event": (
+        "Web Summit,Customer Day,Annual Conference,DevDays,Leadership Offsite,Sales Kick-off,Hannover Messe,Town Hall,"
+        "PyCon,re:Invent,Dreamforce,Mobile World Congress,Career Fair,Partner Forum,Hackathon,AI Week,Book Fair,World Cup"
+    ).split(","),
+    "drug": (
+        "Metformin,Ramipril,Ibuprofen,Paracetamol,Warfarin,Eliquis,Xarelto,Lipitor,Aspirin,Amoxicillin,Prednisolone,"
+        "Sertraline,Lexapro,Ozempic,Insulin glargine,Pantoprazole,Bisoprolol,Humira,Ventolin,Tavor,Zoloft,Voltaren"
+    ).split(","),
+    "nat": (
+        "German,French,Spanish,Italian,British,American,Chinese,Japanese,Turkish,Polish,Dutch,Swedish,Indian,Brazilian,"
+        "Russian,Arabic,Portuguese,Greek,Korean,Swiss,Irish,Mexican,Canadian,Danish,Hebrew,Hindi,Ukrainian,Vietnamese"
+    ).split(","),
     "verb": "signed,sold,lost,found,cancelled,approved,rejected,broke,fixed,ordered,forgot,updated,sent,wrote".split(
         ","
     ),
@@ -685,6 +729,12 @@ def _lines(form: str) -> str:
     return form.replace("||", "|\n|") if form.startswith("|") else form.replace("|", "\n")
 
 
+@cache
+def written(name: str) -> list[str]:
+    """The documents of a file beside this one."""
+    return [each.strip("\n") for each in (FOLDER / name).read_text().split("%%\n")]
+
+
 class Writer:
     """Writes documents of its own, and puts new names into those of others."""
 
@@ -695,34 +745,55 @@ class Writer:
         """A text and its spans."""
         rng = self._rng
         kind = rng.random()
-        if kind < 0.05:
+        if kind < 0.04:
             return rng.choice(code()), []
-        if kind < 0.40:
+        if kind < 0.44:
+            return self._filled(self._part(rng.choice(written("business.txt"))))
+        if kind < 0.53:
+            return self._filled(self._part(rng.choice(written("nobody.txt"))))
+        if kind < 0.70:
             return self._filled(_lines(rng.choice(FORMS)))
         count = rng.choice([1, 1, 2, 3, 4])
-        pool = [NEGATIVES if rng.random() < (0.8 if kind > 0.80 else 0.4) else SENTENCES for _ in range(count)]
+        pool = [NEGATIVES if rng.random() < (0.8 if kind > 0.90 else 0.4) else SENTENCES for _ in range(count)]
         parts = [rng.choice(each) for each in pool]
         glue = rng.choice([" ", " ", "\n", "\n\n", "\n- "])
         return self._filled(glue.join(parts))
 
+    def _part(self, template: str) -> str:
+        """A document or a few lines of it, now and then with a sentence of another kind before or after."""
+        rng = self._rng
+        lines = template.split("\n")
+        if len(lines) > 2 and rng.random() < 0.4:
+            start = rng.randrange(len(lines) - 1)
+            template = "\n".join(lines[start : start + rng.randint(1, 6)]).strip("\n") or template
+        if rng.random() < 0.15:
+            other = rng.choice(rng.choice([SENTENCES, NEGATIVES]))
+            template = rng.choice([f"{other}\n\n{template}", f"{template}\n{other}"])
+        return template
+
     def _filled(self, template: str) -> tuple[str, list[Span]]:
+        template = CHOICE.sub(lambda found: self._rng.choice(found[1].split("|")), template)
+        cast = Cast(self._names)
         text, spans, at = "", [], 0
         for slot in SLOT.finditer(template):
             text += template[at : slot.start()]
             at = slot.end()
-            name = slot[1]
-            if name in TYPES:
-                lead, value, tail = self._names.value(name)
+            letter, number, word = slot.groups()
+            if word:
+                text += FILLERS[word](self._rng) if word in FILLERS else slot[0]
+            elif letter in TYPES:
+                lead, value, tail = cast.value(letter, number)
                 # a title that the template wrote already
                 if lead and re.search(
-                    r"(Mr|Mrs|Ms|Dr|Professor|Coach|Judge|Sergeant|name|family|last|\w')[.\": =]*$|[;,'\"]$", text[-14:]
+                    r"((Mr|Mrs|Ms|Dr|Professor|Coach|Judge|Sergeant|Father|Sister|Herr|Frau|name|family|last|\w')[.\": =]*|[;,'\"])$",
+                    text[-14:],
                 ):
                     lead = ""
                 text += lead
-                spans.append((len(text), len(text) + len(value), TYPES[name]))
+                spans.append((len(text), len(text) + len(value), TYPES[letter]))
                 text += value + tail
             else:
-                text += FILLERS[name](self._rng) if name in FILLERS else slot[0]
+                text += slot[0]
         return text + template[at:], spans
 
     def renamed(self, text: str, spans: list[Span], share: float = 0.7) -> tuple[str, list[Span]]:
@@ -739,3 +810,28 @@ class Writer:
             new.append((len(out), len(out) + len(value), kind))
             out += value
         return out + text[at:], new
+
+
+class Cast:
+    """The persons, places and organisations of one document: what a slot with a figure stands for stays the same."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._known: dict[tuple[str, str], tuple[str, str, str]] = {}
+
+    def value(self, letter: str, number: str) -> tuple[str, str, str]:
+        """A lead outside of the span, the value, and what follows it."""
+        if not number:
+            return self._names.value(letter)
+        key = letter, number
+        if key not in self._known:
+            if letter in "PFSIRN":
+                forms = self._names.forms()
+            elif letter in "OB":
+                whole, short = self._names.organisation_and_short()
+                forms = {"O": ("", whole, ""), "B": ("", short, "")}
+            else:
+                forms = {letter: self._names.value(letter)}
+            for each, form in forms.items():
+                self._known.setdefault((each, number), form)
+        return self._known[key]

@@ -1,4 +1,4 @@
-"""Writes the model file: the network as a graph of 8-bit integers, with its word pieces and known words.
+"""Writes the model file: a trained network as a graph of 8-bit integers, with its word pieces and known words.
 
 Activations have fixed scales, taken from held-out text, so that what is found in a segment does not depend on what is
 computed beside it. Weights have 7 bits: processors without VNNI add two products in 16 bits.
@@ -22,11 +22,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from policies.pii.ner.words import Lexicon
 
-from .batches import encode, pack
-from .network import REACH, TAGS, WIDTH, Network
+from .batches import Batch, encode, pack
+from .network import TAGS, Body
 from .sets import ENGLISH, held_out, read
-from .train import vocabulary, weights_folder, word_table
+from .weights import minilm_folder, vocabulary
 
+Array = np.ndarray[Any, Any]
 CONTRIB = "com.microsoft"
 
 
@@ -47,18 +48,23 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], output, domain=domain, **attributes))
         return output
 
+    def split(self, state: str, sizes: str) -> tuple[str, str]:
+        """Its two halves."""
+        halves = f"half_{len(self.nodes)}.0", f"half_{len(self.nodes)}.1"
+        self.nodes.append(helper.make_node("Split", [state, sizes], list(halves), halves[0], axis=1))
+        return halves
+
     def norm(self, state: str, layer: torch.nn.LayerNorm, name: str) -> str:
         scale = self.constant(name + ".weight", layer.weight.detach().numpy())
         bias = self.constant(name + ".bias", layer.bias.detach().numpy())
         return self.node("LayerNormalization", [state, scale, bias], epsilon=layer.eps)
 
 
-def build(network: Network, is_further: np.ndarray, scales: list[float]) -> Graph:
-    """The graph of a network; `scales` are those of each convolution's input."""
+def build(body: Body, table: Array, size: Array, scales: list[float]) -> Graph:
+    """The graph of a network with its table of rows; `scales` are those of each convolution's input."""
     graph = Graph()
-    table = network.table(is_further)
-    size = np.abs(table).max(1, keepdims=True) / 127
-    graph.constant("table", np.round(table / size).astype(np.int8))
+    width = table.shape[1]
+    graph.constant("table", table)
     graph.constant("size", size.astype(np.float32))
 
     def looked_up(index: str) -> str:
@@ -69,12 +75,13 @@ def build(network: Network, is_further: np.ndarray, scales: list[float]) -> Grap
     state = graph.node("ReduceSum", [looked_up("rows"), one], keepdims=0)
     further = graph.node("Mul", [looked_up("rest"), "weight"])
     state = graph.node("ScatterND", [state, "owner", further], reduction="add")
-    state = graph.norm(state, network.enter, "enter")
+    state = graph.norm(state, body.enter, "enter")
     length = graph.node("Shape", ["place"])
     zero = graph.constant("zero", np.array(128, np.uint8))
-    border = graph.constant("border", np.full((1, WIDTH), 128, np.uint8))
+    border = graph.constant("border", np.full((1, width), 128, np.uint8))
+    halves = graph.constant("halves", np.array([width // 2, width // 2], np.int64))
     sides: dict[int, tuple[str, str]] = {}
-    for number, (reach, scale) in enumerate(zip(REACH, scales, strict=True)):
+    for number, (reach, scale) in enumerate(zip(body.reach, scales, strict=True)):
         if reach not in sides:
             step = graph.constant(f"reach.{reach}", np.array([reach], np.int64))
             left, right = graph.node("Sub", ["place", step]), graph.node("Add", ["place", step])
@@ -82,15 +89,15 @@ def build(network: Network, is_further: np.ndarray, scales: list[float]) -> Grap
                 graph.node("Where", [graph.node("GreaterOrEqual", [left, "start"]), left, length]),
                 graph.node("Where", [graph.node("Less", [right, "end"]), right, length]),
             )
-        normal = graph.norm(state, network.norms[number], f"norm.{number}")
+        normal = graph.norm(state, body.norms[number], f"norm.{number}")
         size_name = graph.constant(f"scale.{number}", np.array(scale, np.float32))
         here = graph.node("QuantizeLinear", [normal, size_name, zero])
-        wide = graph.node("Concat", [here, border], axis=0)
+        lefts, rights = graph.split(graph.node("Concat", [here, border], axis=0), halves)
         left, right = sides[reach]
         near = graph.node(
-            "Concat", [graph.node("Gather", [wide, left]), here, graph.node("Gather", [wide, right])], axis=1
+            "Concat", [graph.node("Gather", [lefts, left]), here, graph.node("Gather", [rights, right])], axis=1
         )
-        mix = network.mixes[number]
+        mix = body.mixes[number]
         weight = mix.weight.detach().numpy().T
         each = np.abs(weight).max(0) / 63
         inputs = [
@@ -104,9 +111,9 @@ def build(network: Network, is_further: np.ndarray, scales: list[float]) -> Grap
         ]
         mixed = graph.node("MatMulIntegerToFloat", inputs, CONTRIB)
         state = graph.node("Add", [state, graph.node("Gelu", [mixed], CONTRIB)])
-    state = graph.norm(state, network.leave, "leave")
-    head = graph.constant("head.weight", network.head.weight.detach().numpy().T)
-    bias = graph.constant("head.bias", network.head.bias.detach().numpy())
+    state = graph.norm(state, body.leave, "leave")
+    head = graph.constant("head.weight", body.head.weight.detach().numpy().T)
+    bias = graph.constant("head.bias", body.head.bias.detach().numpy())
     logits = graph.node("Add", [graph.node("MatMul", [state, head]), bias])
     graph.nodes.append(helper.make_node("LogSoftmax", [logits], ["tags"], axis=-1))
     return graph
@@ -130,28 +137,29 @@ def model(graph: Graph, told: dict[str, str]) -> onnx.ModelProto:
     return proto
 
 
-def scales_of(network: Network, lexicon: Lexicon, data: Path) -> list[float]:
+def vectors(table: Array, size: Array, batch: Batch) -> torch.Tensor:
+    """The words' vectors, from the table."""
+    state = (table[batch.rows].astype(np.float32) * size[batch.rows]).sum(1)
+    rest = table[batch.rest].astype(np.float32) * size[batch.rest] * batch.weight[:, None]
+    np.add.at(state, batch.owner, rest)
+    return torch.from_numpy(state)
+
+
+def scales_of(body: Body, table: Array, size: Array, lexicon: Lexicon, data: Path) -> list[float]:
     """How large the inputs of the convolutions get on held-out text."""
     documents = [each for name in ENGLISH for each in read(data / f"{name}.jsonl") if held_out(each)]
     random.Random(1).shuffle(documents)
-    parts = [part for each in documents[:600] for part in encode(lexicon, each.text, each.spans, 120)]
-    batch = pack(parts)
+    batch = pack([part for each in documents[:600] for part in encode(lexicon, each.text, each.spans, 120)])
     largest: dict[int, float] = defaultdict(float)
-    for number, norm in enumerate(network.norms):
+    for number, norm in enumerate(body.norms):
         norm.register_forward_hook(
             lambda _, __, out, number=number: largest.__setitem__(
                 number, float(torch.quantile(out.abs().amax(1), 0.999))
             )
         )
-    network.eval()
     with torch.no_grad():
-        network(
-            *(
-                torch.from_numpy(each)
-                for each in (batch.rows, batch.rest, batch.owner, batch.weight, batch.start, batch.end)
-            )
-        )
-    return [largest[number] / 127 for number in range(len(REACH))]
+        body(vectors(table, size, batch), torch.from_numpy(batch.start), torch.from_numpy(batch.end))
+    return [largest[number] / 127 for number in range(len(body.norms))]
 
 
 def _packed(text: str) -> str:
@@ -162,22 +170,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/pii/dev"))
     parser.add_argument("--checkpoint", type=Path, default=Path("/tmp/customhouse-ner"))
+    parser.add_argument("--number", type=int, default=0, help="Which of the networks that were trained together.")
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--to", type=Path, default=Path("policies/pii/ner/names.onnx"))
     options = parser.parse_args()
-    folder = options.weights or weights_folder()
-    pieces = vocabulary(folder)
+    pieces = vocabulary(options.weights or minilm_folder())
     kinds = json.loads((options.checkpoint / "kinds.json").read_text())
-    network = Network(word_table(folder))
-    network.load_state_dict(torch.load(options.checkpoint / "network.pt"), strict=False)
-    network.eval()
+    kept = torch.load(options.checkpoint / f"body-{options.number}.pt")
+    body = Body(*kept["shape"])
+    body.load_state_dict(kept["body"])
+    body.eval()
+    with np.load(options.checkpoint / f"table-{options.number}.npz") as file:
+        table, size = file["table"], file["size"]
     lexicon = Lexicon(pieces, kinds)
     lines = [
         " ".join([str(bits), *sorted(word for word in kinds if kinds[word] == bits)])
         for bits in sorted(set(kinds.values()))
     ]
-    is_further = np.array([piece.startswith("##") for piece in pieces])
-    graph = build(network, is_further, scales_of(network, lexicon, options.data))
+    graph = build(body, table, size, scales_of(body, table, size, lexicon, options.data))
     told = {"pieces": _packed("\n".join(pieces)), "kinds": _packed("\n".join(lines))}
     content = model(graph, told).SerializeToString()
     options.to.write_bytes(content)

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 EXTRA_GIVEN = """
+Bob Bobby Liz Lizzy Mike Mikey Tommy Tom Tim Kate Katie Nick Nicky Gabi Jen Jenny Jess Sam Sammy Alex Ally Becky Beth Ben Benny Charlie Chris Dan Danny Dave Davey Ed Eddie Ellie Fred Freddie Greg Gus Hank Harry Jake Jim Jimmy Joe Joey Johnny Josh Kim Larry Lenny Lou Maggie Mandy Matt Max Meg Mel Mick Molly Nate Ned Nat Pam Patty Pete Phil Ricky Ron Ronnie Rosie Russ Stan Steph Steve Stevie Sue Susie Ted Teddy Terry Tina Toby Tony Trish Val Vicky Vince Walt Wendy Zach Andi Basti Bea Conny Flo Hansi Kathi Lena Lukas Leon Mia Emma Noah Finn Jonas Paul Anna Nele Uwe Jürgen Günther Heike Birgit Sabine Karsten Torsten Matteo Giulia Luca Chiara Alessia Pierre Camille Lucas Chloé Manon Zoé Loïc Théo Bram Sanne Daan Femke Joost Anouk Piotr Agnieszka Kasia Tomek Zofia Jakub Radek Lenka Ondrej Zsolt Ildikó Bence Mihai Ioana Bogdan Elif Emre Ayşe Mehmet Zeynep Can Deniz Nikos Eleni Yannis Katerina Goran Jelena Milica Ivana Lars Ingrid Astrid Sven Bjørn Solveig Aino Jukka Pekka
 Wei Fang Jing Xiaoming Liang Hui Yan Lei Jun Mei Li Xin Yifan Zihan Haoran Meiling Guo Tao Qiang Shu Ting Yuxuan Ming Hong Ping
 Minjun Seoyeon Jiho Hyunwoo Jisoo Eunji Taehyung Sooyoung Yuna Dongwook Haeun Jaewon Minho Soojin Hana
 Haruto Sakura Yui Takeshi Hiroshi Yoko Akira Naoko Kaito Aiko Daichi Emi Ryo Satoshi Yumi Kazuo Keiko Shinji Mariko Ayumi
@@ -93,11 +94,13 @@ PARTICLES = [
     "av",
 ]
 COMPANIES = """
+Aramco;PetroChina;Sinopec;Foxconn;TSMC;Qualcomm;Broadcom;Texas Instruments;Micron;Ericsson;Nokia;Philips;Panasonic;Hitachi;Toshiba;Fujitsu;NEC;NTT;SoftBank;Rakuten;Nintendo;Sega;Canon;Ricoh;Xiaomi;Baidu;ByteDance;JD.com;Lenovo;Acer;Asus;Logitech;Western Digital;Seagate;VMware;Red Hat;Atlassian;GitHub;GitLab;HashiCorp;Datadog;Splunk;Snowflake;Databricks;Palantir;Cloudflare;Akamai;Okta;Twilio;Shopify;Zendesk;HubSpot;Workday;ServiceNow;Intuit;DocuSign;Dropbox;Slack;Box;Palo Alto Networks;CrowdStrike;Fortinet;Check Point;Kaspersky;Norton;Infineon;ASML;STMicroelectronics;Arm;Continental;ZF;Schaeffler;Thyssenkrupp;Rheinmetall;Siemens Energy;ABB;Schneider Electric;General Electric;Honeywell;Emerson;Caterpillar;John Deere;Komatsu;3M;DuPont;Dow;Linde;Air Liquide;Evonik;Covestro;Henkel;Beiersdorf;L'Oréal;Procter & Gamble;Colgate-Palmolive;Johnson & Johnson;Abbott;Medtronic;Moderna;BioNTech;Gilead;Amgen;Biogen;Eli Lilly;Takeda;Novo Nordisk;Teva;Fresenius;Siemens Healthineers;Kaiser Permanente;UnitedHealth;Cigna;Aetna;Humana;Bupa;Cleveland Clinic;Mayo Clinic;Charité;McDonald's;Starbucks;Burger King;KFC;Subway;Domino's;Kraft Heinz;Mondelez;Kellogg's;General Mills;Mars;Ferrero;Lindt;Heineken;Carlsberg;AB InBev;Diageo;Pernod Ricard;Red Bull;Costco;Target;Home Depot;Lowe's;Best Buy;Kroger;Lidl;Rewe;Edeka;Migros;Coop;Sainsbury's;Asda;Morrisons;Waitrose;Marks & Spencer;John Lewis;Argos;Boots;Primark;Uniqlo;Gap;Levi's;Puma;Under Armour;Decathlon;LVMH;Gucci;Prada;Hermès;Chanel;Rolex;Swatch;MediaMarkt;Otto;eBay;Etsy;Wayfair;Deliveroo;Just Eat;DoorDash;Instacart;Grab;Gojek;Ola;Flipkart;Swiggy;Zomato;Paytm;Infosys;HCL;Tech Mahindra;Cognizant;Larsen & Toubro;Mahindra;Bajaj;Adani;ICICI Bank;Axis Bank;State Bank of India;Air India;IndiGo;Qantas;British Airways;easyJet;KLM;Air France;Iberia;SAS;Finnair;Turkish Airlines;Qatar Airways;Singapore Airlines;Cathay Pacific;United Airlines;American Airlines;Southwest;JetBlue;Amtrak;Deutsche Bahn;SNCF;SBB;ÖBB;Trenitalia;Network Rail;FlixBus;Hapag-Lloyd;MSC;CMA CGM;Kuehne + Nagel;DB Schenker;DSV;GLS;Hermes;DPD;Royal Mail;La Poste;Poste Italiane;USPS;Hilton;Marriott;Hyatt;Accor;Premier Inn;Expedia;TripAdvisor;TUI;Thomas Cook;Hertz;Avis;Sixt;Europcar;Commerzbank;KfW;Sparkasse;Volksbank;Rabobank;ABN AMRO;Danske Bank;Nordea;SEB;Swedbank;Société Générale;Crédit Agricole;Intesa Sanpaolo;NatWest;Standard Chartered;Nationwide;Halifax;Capital One;Chase;American Express;Charles Schwab;Fidelity;Vanguard;BlackRock;Blackstone;KKR;Carlyle;Sequoia;Berkshire Hathaway;Lloyd's;AIG;Chubb;Liberty Mutual;Geico;State Farm;Allstate;Progressive;Admiral;Legal & General;Ergo;Hannover Re;Talanx;HUK-Coburg;Wise;Adyen;Worldpay;Moody's;Standard & Poor's;Fitch;Gartner;Forrester;IDC;EY;Grant Thornton;BDO;Mazars;Bain & Company;Boston Consulting Group;Roland Berger;Clifford Chance;Linklaters;Freshfields;Allen & Overy;Baker McKenzie;DLA Piper;Latham & Watkins;Hogan Lovells;Kirkland & Ellis;CMS;Adecco;Randstad;Manpower;Hays;Michael Page;Sodexo;Compass Group;Aramark;ISS;Securitas;G4S;Serco;Veolia;Suez;E.ON;RWE;EnBW;Vattenfall;EDF;Engie;Enel;Eni;Iberdrola;Repsol;Equinor;Ørsted;National Grid;British Gas;Octopus Energy;Centrica;Glencore;Rio Tinto;BHP;Vale;ArcelorMittal;Nippon Steel;Holcim;Saint-Gobain;Hochtief;Strabag;Skanska;Vinci;Balfour Beatty;T-Mobile;Deutsche Telekom;O2;BT;Three;EE;Sky;Virgin Media;Comcast;Warner Bros;Paramount;Universal Music;Sony Pictures;Ubisoft;Electronic Arts;Epic Games;Valve;Twitch;YouTube;TikTok;Snapchat;Reddit;Pinterest;Wikipedia;Mozilla;Apache Software Foundation;Linux Foundation;The New York Times;Washington Post;The Guardian;Financial Times;Wall Street Journal;The Economist;Der Spiegel;Le Monde;El País;Associated Press;Al Jazeera;NBC;CBS;Fox News;ARD;ZDF;RTL;NPR;Oxfam;Amnesty International;UNHCR;Save the Children;Médecins Sans Frontières;Caritas;WWF;Rotary Club;Salvation Army;ECB;Bundesbank;Bank of England;Federal Reserve;European Union;European Parliament;House of Commons;Congress;Senate;Bundestag;FCA;BaFin;ICO;OECD;WTO;OPEC;Interpol;Europol;MI5;NSA;Pentagon;Department of Defense;State Department;Home Office;Foreign Office;DVLA;Companies House;Land Registry;Ofcom;Ofsted;CDC;EPA;FAA;FCC;FTC;FEMA;NASA;ESA;CERN;Fraunhofer;Max Planck Society;Yale;Princeton;Columbia University;UCLA;Cambridge University;Imperial College;King's College London;LSE;Sorbonne;TU München;EPFL;INSEAD;Kyoto University;Tsinghua University;IIT Bombay;ver.di;IG Metall;Unite;Unison;AFL-CIO;Labour Party;Conservative Party;Republican Party;Democratic Party;CDU;SPD;Greens;FC Bayern;Borussia Dortmund;Arsenal;Liverpool;Chelsea;Juventus;AC Milan;Barcelona;Ajax;Lakers;Yankees;Patriots
 Google;Microsoft;Apple;Amazon;Meta;IBM;Oracle;SAP;Siemens;Bosch;BMW;Volkswagen;Toyota;Honda;Sony;Samsung;LG;Huawei;Alibaba;Tencent;Infosys;Wipro;TCS;Tata;Reliance;HDFC Bank;HSBC;Barclays;Lloyds;Deutsche Bank;BNP Paribas;Santander;BBVA;UniCredit;ING;UBS;Credit Suisse;Goldman Sachs;Morgan Stanley;JPMorgan Chase;Citigroup;Wells Fargo;Bank of America;Visa;Mastercard;PayPal;Stripe;Shell;BP;ExxonMobil;Chevron;Total;Gazprom;Pfizer;Novartis;Roche;Sanofi;AstraZeneca;GSK;Merck;Bayer;BASF;Nestle;Unilever;Danone;Coca-Cola;PepsiCo;Walmart;Tesco;Carrefour;Aldi;IKEA;H&M;Zara;Nike;Adidas;Boeing;Airbus;Lufthansa;Ryanair;Delta;Emirates;DHL;FedEx;UPS;Maersk;Deloitte;KPMG;PwC;Ernst & Young;McKinsey;Accenture;Capgemini;AT&T;Verizon;Vodafone;Orange;Telefonica;Netflix;Disney;BBC;CNN;Reuters;Bloomberg;NASA;WHO;UNESCO;UNICEF;NATO;European Commission;World Bank;IMF;United Nations;Red Cross;Greenpeace;FIFA;UEFA;NHS;FBI;CIA;SEC;IRS;HMRC;FDA;Harvard University;Stanford University;MIT;University of Oxford;ETH Zurich;Manchester United;Real Madrid;Tesla;Intel;AMD;Nvidia;Cisco;Dell;HP;Lenovo;Adobe;Salesforce;Zoom;Uber;Lyft;Airbnb;Booking.com;Spotify;Twitter;Facebook;LinkedIn;OpenAI;Anthropic;Zalando;Klarna;Revolut;N26;Monzo;Allianz;AXA;Generali;Zurich Insurance;Swiss Re;Munich Re;Prudential;MetLife;Aviva
 """.strip().split(";")
 SECTORS = "Logistics;Analytics;Systems;Software;Consulting;Capital;Partners;Foods;Energy;Motors;Pharma;Insurance;Bank;Engineering;Construction;Textiles;Shipping;Media;Studios;Labs;Technologies;Solutions;Industries;Steel;Chemicals;Airlines;Holdings;Group;Ventures;Legal;Clinic;Hospital;Properties;Estates;Travel;Hotels;Brewery;Bakery;Robotics;Networks;Telecom;Electric;Water;Plastics;Tools;Paper;Optics;Medical;Dental;Pharmacy;Security;Cleaning;Catering;Farms;Timber;Mining;Gas;Oil;Solar;Wind;Marine;Freight;Couriers;Rail;Transport;Auto;Tyres;Glass;Ceramics;Furniture;Fashion;Jewellers;Books;Press;Publishing;Gallery;Museum;School;Academy;College;University;Institute;Foundation;Trust;Council;Association;Society;Federation;Union;Agency;Ministry;Authority;Court".split(
     ";"
 )
+FORMS = ("Group", "Europe", "UK", "Deutschland", "India", "Bank", "Foundation")
 LEGAL = [
     "Ltd",
     "Ltd.",
@@ -211,16 +214,35 @@ STREETS = {
 }
 
 
-class Names:
-    """Draws names. `known` are those marked in the training sets, by type."""
+#: Single words that are names of firms, but mostly something else.
+BRANDS = "Anchor Beacon Compass Lattice Notion Ramp Bolt Harvest Linear Mercury Segment Drift Signal Front Loom Canvas Basecamp Slate Lever Greenhouse Gusto Rippling Deel Brex Plaid Marqeta Affirm Chime Robinhood Acorns Betterment Root Lemonade Oscar Clover Headspace Calm Peloton Mirror Strava Garmin Fitbit Ring Nest Arlo Ember Bloom Sprout Thrive Orbit Pulse Spark Summit Vertex Zenith Nimbus Stratus Cobalt Indigo Saffron Juniper Willow Cedar Birch Aspen Hawthorn Meridian Equinox Solstice Catalyst Element Fusion Matrix Vector Tensor Prism Spectrum Quantum Photon Ion Helix Genome Atlas Titan Argo Hermes Athena Apollo Minerva Juno Vesta Fortuna Concordia Veritas Integra Novum Primus Optima Maxima Ultima".split()
+FOREIGN = [
+    "Stadtwerke {L}", "Universität {L}", "Klinikum {L}", "Amtsgericht {L}", "Sparkasse {L}", "Volksbank {L}", "Landkreis {L}", "Autohaus {S}", "Bäckerei {S}", "Kanzlei {S}", "Praxis Dr. {S}", "Gemeinde {L}", "Finanzamt {L}", "Verein {L}", "Hotel {S}",
+    "Université de {L}", "Banque {S}", "Groupe {S}", "Société {S}", "Cabinet {S}", "Mairie de {L}", "Hôpital {S}", "Crédit {S}", "Éditions {S}", "Lycée {S}",
+    "Banco {S}", "Grupo {S}", "Universidad de {L}", "Clínica {S}", "Hospital {S}", "Ayuntamiento de {L}", "Transportes {S}", "Construcciones {S}", "Bodegas {S}",
+    "Comune di {L}", "Banca di {L}", "Università di {L}", "Studio Legale {S}", "Fondazione {S}", "Gruppo {S}", "Cantina {S}", "Osteria {S}",
+    "Universidade de {L}", "Câmara Municipal de {L}", "Caixa {S}", "Padaria {S}", "Gemeente {L}", "Stichting {S}", "Universiteit {L}", "Bakkerij {S}", "{S}s Bygg", "{L} Kommun", "Uniwersytet {S}", "Bank {S}", "PT {S}", "Perusahaan {S}",
+]  # fmt: skip
+PUBLIC = [
+    "University of {L}", "{L} University", "{L} Business School", "Bank of {L}", "{L} City Council", "St. {F}'s Hospital", "St {F}'s Church", "{L} General Hospital", "{L} Medical Center", "{S} Memorial Hospital", "{S} Clinic", "{L} Children's Hospital",
+    "Ministry of Finance", "Ministry of Health", "Ministry of Justice", "Ministry of the Interior", "Department of Education", "Department of Labor", "{L} Department of Transport", "Department of Revenue", "Federal Office for Statistics", "Tax Office {L}", "Customs Office {L}",
+    "{L} Police", "{L} Police Department", "{L} Fire Department", "{L} District Court", "Supreme Court of {L}", "Court of Appeal", "Government of {L}", "City of {L}", "Port of {L}", "{L} Airport Authority", "{L} Chamber of Commerce", "{L} Bar Association",
+    "Association of {L} Nurses", "Institute of Chartered Accountants", "{L} Teachers Union", "{L} Workers Union", "{L} United", "{L} FC", "FC {L}", "{L} Rovers", "{L} Tigers", "{L} Rugby Club", "{L} Times", "{L} Herald", "The {L} Post", "Radio {L}", "{L} Tribune",
+    "{S} Foundation", "{S} Institute", "{F} {S} Foundation", "{S} Elementary School", "{S} High School", "{L} Grammar School", "{L} Public Library", "{L} Museum of Art", "{L} Opera", "Friends of {L}", "{L} Food Bank", "{L} Green Party", "{L} Symphony Orchestra", "Royal Society of {L}",
+    "Hotel {L}", "{L} Plaza Hotel", "Grand Hotel {L}", "Café {S}", "{S}'s Diner", "The {S} Arms", "{S} Pharmacy", "{S} Realty", "{S} Auto Repair", "{S} Law", "Law Offices of {F} {S}", "{S} Dental", "{S} & Co", "{F}'s Bakery", "{F}'s Kitchen",
+]  # fmt: skip
+GOODS = "Logistics Foods Energy Pharma Media Labs Health Robotics Cloud Data Mobility Freight Analytics Payments Motors Textiles Biotech Semiconductors Insurance Airlines Retail Wealth Capital Ventures Works Digital Interactive Security".split()
 
-    def __init__(self, rng: random.Random, known: dict[str, list[str]]) -> None:
+
+class Names:
+    """Draws names. `known` are those marked in the training sets, by type; `found` is what `sources` finds."""
+
+    def __init__(self, rng: random.Random, known: dict[str, list[str]], found: Sources) -> None:
         self._rng = rng
-        groups = _faker()
+        groups, (self._cities, self._countries, self._regions) = found
         self._groups = [(given, last) for given, last in groups if len(given) > 20 and len(last) > 20]
         self._given = sorted({name for given, _ in groups for name in given})
         self._surnames = sorted({name for _, last in groups for name in last})
-        self._cities, self._countries, self._regions = _places()
         self._known = known
         singles = {kind: [name for name in names if " " not in name] for kind, names in known.items()}
         doubles = [name.split() for name in known.get("PERSON", []) if len(name.split()) == 2]
@@ -233,12 +255,17 @@ class Names:
             "place": Chain(self._cities[:6000]),
         }
 
+    def draw_from(self, rng: random.Random) -> None:
+        """Names are drawn by this one from now on."""
+        self._rng = rng
+
     def lists(self) -> dict[str, set[str]]:
         """The names that the model may know as such."""
         return {
             "given": set(self._given),
             "surname": set(self._surnames),
             "place": set(self._cities) | set(self._countries) | set(self._regions),
+            "firm": {name for name in [*COMPANIES, *BRANDS] if " " not in name},
         }
 
     # --- persons
@@ -285,6 +312,30 @@ class Names:
             given, last = rng.choice(self._groups)
             return rng.choice(given), rng.choice(last)
         return self.given(), self.surname()
+
+    def forms(self) -> dict[str, tuple[str, str, str]]:
+        """One person in the forms of the slots."""
+        rng = self._rng
+        given, last = self._pair()
+        whole = f"{given} {last}"
+        pick = rng.random()
+        if pick < 0.05:
+            whole = f"{given} {rng.choice('ABCDEFGHJKLMNPRSTVW')}. {last}"
+        elif pick < 0.10:
+            whole = f"{given} {self.given()} {last}"
+        elif pick < 0.13:
+            whole = f"{given} {last}-{self.surname()}"
+        elif pick < 0.15:
+            whole = f"{given} {last} {self.surname()}"
+        lead = rng.choice(["Dr. ", "Mr. ", "Ms. ", "Prof. ", "Mrs "]) if rng.random() < 0.03 else ""
+        return {
+            "P": (lead, whole, ""),
+            "F": ("", given, ""),
+            "S": ("", last, ""),
+            "R": ("", f"{last}, {given}", ""),
+            "I": ("", f"{given[0]}. {last}", ""),
+            "N": ("", f"{given[0]}. {last}", ""),
+        }
 
     def person(self) -> tuple[str, str]:
         """A lead that is no part of the name, and the name."""
@@ -352,70 +403,120 @@ class Names:
             return rng.choice(self._cities)
         if pick < 0.92 and self._known.get("LOCATION"):
             return rng.choice(self._known["LOCATION"])
-        if pick < 0.94:
-            return (
-                f"{self._cities[rng.randrange(800)]}, {rng.choice(self._countries)}"
-                if rng.random() < 0
-                else rng.choice(self._cities)
+        if pick < 0.95:
+            city, other = (
+                self._cities[min(len(self._cities) - 1, int(rng.expovariate(1 / 900)))],
+                self._chains["place"].word(rng),
             )
+            form = rng.choice(
+                "{c} Airport;North {c};South {c};East {c};West {c};Greater {c};Port {o};Lake {o};Mount {o};{o} River;{o} Valley;{o} Park;{o} Bay;New {o};San {o};Saint-{o};St. {o};{o} Island;{o} Street;{c} Harbour;{o} Heights;Upper {o};Bad {o};{o} am Main;Cape {o};Fort {o};{o} Square;{c} Central Station;{o} Beach;{o} County;{o} Hills;Little {o};Old {c};{c} Nord".split(
+                    ";"
+                )
+            )
+            return form.format(c=city, o=other)
         name = self._chains["place"].word(rng)
         return name + rng.choice(["", "", "ville", "burg", "ton", " City", " Valley", "berg", "ford", "field"])
 
     # --- organisations
 
     def organisation(self) -> str:
+        return self.organisation_and_short()[0]
+
+    def organisation_and_short(self) -> tuple[str, str]:
+        """An organisation as it is called in full, and as those who know it say."""
         rng = self._rng
         pick = rng.random()
-        if pick < 0.14:
-            return rng.choice(COMPANIES)
-        if pick < 0.28 and self._known.get("ORGANIZATION"):
-            return rng.choice(self._known["ORGANIZATION"])
-        if pick < 0.34:
-            return "".join(rng.choices("ABCDEFGHIKLMNOPRSTUVW", k=rng.randint(3, 5)))
-        stem = rng.choice(
-            [
-                self.surname,
-                self.surname,
-                lambda: rng.choice(ADJECTIVES),
-                lambda: rng.choice(ADJECTIVES),
-                lambda: self._chains["place"].word(rng),
-                self.place,
-                lambda: f"{self.surname()} & {self.surname()}",
-                lambda: f"{rng.choice(ADJECTIVES)} {rng.choice(ADJECTIVES)}",
-                lambda: (
-                    self._chains["surname"].word(rng)
-                    + rng.choice(["ix", "ia", "on", "tek", "soft", "ly", "ify", "co", "gen", "os"])
-                ),
-            ]
-        )()
-        if pick < 0.50:
-            return f"{stem} {rng.choice(SECTORS)}"
-        if pick < 0.64:
-            return f"{stem} {rng.choice(LEGAL)}"
-        if pick < 0.78:
-            return f"{stem} {rng.choice(SECTORS)} {rng.choice(LEGAL)}"
-        if pick < 0.84:
-            return rng.choice(
+        if pick < 0.22:
+            name = rng.choice(COMPANIES)
+            if rng.random() < 0.12:
+                return (
+                    f"{name} {rng.choice([*LEGAL, *FORMS])}",
+                    name,
+                )
+            return name, name
+        if pick < 0.27:
+            name = rng.choice(BRANDS)
+            return name + rng.choice(["", "", "", " " + rng.choice(LEGAL), " " + rng.choice(GOODS)]), name
+        if pick < 0.38 and self._known.get("ORGANIZATION"):
+            name = rng.choice(self._known["ORGANIZATION"])
+            return name, name
+        if pick < 0.43:
+            name = "".join(rng.choices("ABCDEFGHIKLMNOPRSTUVW", k=rng.randint(2, 5)))
+            return name + rng.choice(["", "", "", " " + rng.choice(LEGAL), " " + rng.choice(SECTORS)]), name
+        if pick < 0.56:
+            form = rng.choice(PUBLIC) if rng.random() < 0.7 else rng.choice(FOREIGN)
+            name = form.format(L=self.place(), S=self.surname(), F=self.given())
+            words = [word[0] for word in name.replace("'", " ").split() if word[0].isupper()]
+            return name, "".join(words) if len(words) > 2 and rng.random() < 0.4 else name
+        if pick < 0.62:
+            pair = f"{self.surname()} {rng.choice(['&', 'and', '+'])} {self.surname()}"
+            name = rng.choice(
                 [
-                    f"University of {self.place()}",
-                    f"Bank of {self.place()}",
-                    f"{self.place()} City Council",
-                    f"St. {self.given()}'s Hospital",
-                    f"Ministry of {rng.choice(['Finance', 'Health', 'Justice', 'Education'])}",
-                    f"{self.place()} Police",
-                    f"{self.place()} District Court",
-                    f"Association of {self.place()} {rng.choice(['Nurses', 'Engineers', 'Teachers'])}",
-                    f"{self.place()} United",
-                    f"{self.place()} Times",
+                    pair,
+                    f"{self.surname()}, {pair}",
+                    f"{self.surname()} {rng.choice(['& Sons', 'Brothers', '& Partners', '& Associates', 'LLP', '& Daughters', 'Bros.', '& Cie'])}",
                 ]
             )
-        if pick < 0.90:
-            return (
-                f"{self.surname()}, {self.surname()} {rng.choice(['&', 'and'])} {self.surname()}"
-                if rng.random() < 0.4
-                else f"{self.surname()} {rng.choice(['& Sons', 'Brothers', '& Partners', '& Associates', 'LLP', '& Daughters'])}"
-            )
-        return stem if " " in stem else stem + rng.choice(["tech", "soft", "net", "pay", "hub", "care", ""])
+            return name, pair if pair in name else name.split()[0]
+        stem = rng.choice(
+            [self.surname, self._adjective, self._made_up, self._made_up, self._compound, self.place, self.given]
+        )()
+        pick = rng.random()
+        if pick < 0.30:
+            name = f"{stem} {rng.choice(SECTORS if rng.random() < 0.6 else GOODS)}"
+            return name, name if rng.random() < 0.5 else stem
+        if pick < 0.55:
+            return f"{stem} {rng.choice(LEGAL)}", stem
+        if pick < 0.80:
+            short = f"{stem} {rng.choice(SECTORS if rng.random() < 0.6 else GOODS)}"
+            return f"{short} {rng.choice(LEGAL)}", short if rng.random() < 0.6 else stem
+        if pick < 0.88:
+            return f"{stem} {rng.choice(GOODS)} {rng.choice(SECTORS)}", stem
+        stem = self._made_up() if rng.random() < 0.7 else self._compound()
+        return stem, stem
+
+    def _adjective(self) -> str:
+        rng = self._rng
+        return rng.choice(ADJECTIVES) if rng.random() < 0.5 else f"{rng.choice(ADJECTIVES)} {rng.choice(ADJECTIVES)}"
+
+    def _made_up(self) -> str:
+        rng = self._rng
+        stem = self._chains[rng.choice(["surname", "place", "given"])].word(rng)
+        ends = [
+            "ix",
+            "ia",
+            "on",
+            "tek",
+            "soft",
+            "ly",
+            "ify",
+            "co",
+            "gen",
+            "os",
+            "tech",
+            "net",
+            "pay",
+            "hub",
+            "care",
+            "ora",
+            "eo",
+            "lytics",
+            "works",
+            "",
+            ".io",
+            ".ai",
+        ]
+        return stem[: rng.randint(3, 6)] + rng.choice(ends)
+
+    def _compound(self) -> str:
+        rng = self._rng
+        first = rng.choice(
+            "Data Cloud Cyber Net Tele Bio Medi Agri Fin Edu Health Eco Solar Green Blue Bright Clear Swift True Open Smart Prime Core North West East Stone Iron Silver Gold Red Oak Maple River Lake Hill Wind Sun Star Moon Sky Sea Fire Night Fox Wolf Bear Hawk Lion Quick Pay Ship Trade Build Home Auto".split()
+        )
+        second = rng.choice(
+            "forge bridge point field gate stone works wave line path flow base stack mind link pulse ware house yard port view crest wood brook ridge haven mark shield guard scape sphere lab nest spring light well force tree leaf grid loop mesh craft".split()
+        )
+        return first + (second if rng.random() < 0.6 else second.capitalize())
 
     # --- addresses
 
@@ -509,6 +610,10 @@ class Names:
                 ),
                 "",
             )
+        if slot == "N":
+            return "", f"{self.given()[0]}. {self.surname()}", ""
+        if slot == "B":
+            return "", self.organisation_and_short()[1], ""
         if slot == "L":
             return "", self.place(), ""
         if slot == "O":
@@ -554,6 +659,14 @@ class Chain:
             word = made.strip("^$")
             if 3 <= len(word) <= 11:
                 return word.capitalize()
+
+
+Sources = tuple[list[tuple[list[str], list[str]]], tuple[list[str], list[str], list[str]]]
+
+
+def sources() -> Sources:
+    """The names that packages bring: of persons by country, given and last, and of towns, countries and regions."""
+    return _faker(), _places()
 
 
 def _latin(names: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from policies.pii.ner.words import COMMON, GIVEN, PLACE, SURNAME
+from policies.pii.ner.words import COMMON, FIRM, GIVEN, PLACE, SURNAME
 from policies.pii.readings import fold
 
 from .documents import Span
@@ -95,7 +95,7 @@ def kinds(names: Names, documents: list[Document]) -> dict[str, int]:
                 bits[word.lower()] = bits.get(word.lower(), 0) | bit
 
     lists = names.lists()
-    for kind, bit in (("given", GIVEN), ("surname", SURNAME), ("place", PLACE)):
+    for kind, bit in (("given", GIVEN), ("surname", SURNAME), ("place", PLACE), ("firm", FIRM)):
         for name in lists[kind]:
             add(name, bit)
     spans = Counter((document.text[start:end], kind) for document in documents for start, end, kind in document.spans)
@@ -109,6 +109,8 @@ def kinds(names: Names, documents: list[Document]) -> dict[str, int]:
                 add(parts[1], SURNAME)
         elif kind == "LOCATION":
             add(name, PLACE)
+        elif kind == "ORGANIZATION" and len(parts) == 1 and count > 2:
+            add(name, FIRM)
     for document in documents:
         if document.source in ENGLISH:
             found.update(word for word in document.text.split() if word.isalpha() and word.islower())

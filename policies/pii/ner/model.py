@@ -19,7 +19,7 @@ from policies.pii.errors import DetectorFailed
 from policies.pii.ner.words import Lexicon, Word
 
 PATH: Final = Path(__file__).parent / "names.onnx"
-SHA256: Final = "802810ed73bbfc9029dbaebd0179a8b93f763f8785a752b5f4af9a710972bd49"
+SHA256: Final = "eb97ffbdcaea41c7facac2f69bf5280def8c573812cd87aec5d4b03db2802309"
 TYPES: Final = ("PERSON", "LOCATION", "ORGANIZATION", "STREET_ADDRESS")
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]

@@ -43,8 +43,8 @@ USUAL, NO_CAPITALS, CAPITALS = range(3)
 
 AFFIXES: Final = 4_096
 COLUMNS: Final = 5
-GIVEN, SURNAME, PLACE, COMMON = 1, 2, 4, 8
-KINDS: Final = 16
+GIVEN, SURNAME, PLACE, COMMON, FIRM = 1, 2, 4, 8, 16
+KINDS: Final = 32
 
 
 class Word(NamedTuple):
