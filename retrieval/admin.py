@@ -24,6 +24,7 @@ from tenants.models import Clearance, Department
 from . import services
 from .data import Upload
 from .errors import RetrievalError
+from .ingest.pipeline import EMBED
 from .models import Collection, Document, State
 
 TONES = {State.READY: "good", State.FAILED: "bad", State.QUEUED: "note", State.RUNNING: "note"}
@@ -211,7 +212,7 @@ class DocumentPage(TenantAdmin):
         "What answers are grounded in. Who may read a document is decided in the database, by department and clearance."
     )
     empty = ("No document yet", "Upload a PDF, an office file, a mail or a text: it can be cited once it is ready.")
-    list_display = ("document", "within", "stage", "classified", "size_shown", "parts", "changed")
+    list_display = ("document", "within", "standing", "classified", "size_shown", "parts", "changed")
     list_display_links = ("document",)
     list_filter = (StateFilter, CollectionFilter)
     list_filter_submit = True
@@ -222,7 +223,18 @@ class DocumentPage(TenantAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         retry = self.admin_site.admin_view(require_POST(self.retry_view))
-        return [path("<path:object_id>/retry/", retry, name="retrieval_document_retry"), *super().get_urls()]
+        retry_failed = self.admin_site.admin_view(require_POST(self.retry_failed_view))
+        return [
+            path("retry-failed/", retry_failed, name="retrieval_document_retry_failed"),
+            path("<path:object_id>/retry/", retry, name="retrieval_document_retry"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        failed = Document.objects.filter(state=State.FAILED).count() if self.has_change_permission(request) else 0
+        address = reverse("admin:retrieval_document_retry_failed")
+        posts = [(f"Read the {failed:,} that failed again", address)] if failed else []
+        return super().changelist_view(request, {"posts": posts, **(extra_context or {})})
 
     @admin.display(description="document", ordering="title")
     def document(self, document: Document) -> SafeString:
@@ -233,9 +245,14 @@ class DocumentPage(TenantAdmin):
         return str(document.collection)
 
     @admin.display(description="state", ordering="state")
-    def stage(self, document: Document) -> SafeString:
+    def standing(self, document: Document) -> SafeString:
         state = State(document.state)
-        return cells.label(STAGES[state], TONES[state], document.error)
+        text = STAGES[state]
+        if state == State.RUNNING and document.stage == EMBED:
+            text = f"being embedded, {document.progress} %"
+        elif state == State.QUEUED and document.attempts:
+            text = f"waiting for attempt {document.attempts + 1}"
+        return cells.label(text, TONES[state], document.error)
 
     @admin.display(description="classification", ordering="classification")
     def classified(self, document: Document) -> str:
@@ -282,7 +299,8 @@ class DocumentPage(TenantAdmin):
             raise Http404("There is no such document here.")
         names = self.admin_site.names_of("department", found.departments)
         facts = [
-            ("State", self.stage(found)),
+            ("State", self.standing(found)),
+            ("Failed at", f"{found.stage}, attempt {found.attempts}" if found.state == State.FAILED else ""),
             ("Why it failed", found.error),
             ("Collection", found.collection.name),
             ("Classification", self.classified(found)),
@@ -305,7 +323,10 @@ class DocumentPage(TenantAdmin):
             str(found),
             [(name, value) for name, value in facts if value],
             [("Delete document", reverse("admin:retrieval_document_delete", args=[found.pk]), "danger")] if may else [],
-            [("Read it again", reverse("admin:retrieval_document_retry", args=[found.pk]))] if may else [],
+            [("Read it again", reverse("admin:retrieval_document_retry", args=[found.pk]))]
+            if may and found.state == State.FAILED
+            else [],
+            again=found.state in (State.QUEUED, State.RUNNING),
         )
 
     def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -321,6 +342,16 @@ class DocumentPage(TenantAdmin):
         except RetrievalError as refusal:
             messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("admin:retrieval_document_change", args=[found.pk]))
+
+    def retry_failed_view(self, request: HttpRequest) -> HttpResponse:
+        """Reads all documents anew that failed, as after the cause of it was mended."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        try:
+            messages.success(request, f"{services.retry_failed().accepted:,} documents are being read again.")
+        except RetrievalError as refusal:
+            messages.error(request, str(refusal))
+        return HttpResponseRedirect(reverse("admin:retrieval_document_changelist"))
 
     def consequences(self, obj: Document) -> list[str]:
         return [f"Its {obj.chunks:,} chunks are removed with it; answers no longer cite it."]

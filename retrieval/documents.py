@@ -43,6 +43,7 @@ Found = TypeVar("Found", bound=Model)
 
 MOST_BYTES = 50 * 1024 * 1024
 MOST_METADATA = 64 * 1024
+MOST_RETRIED = 10_000
 MOST_TITLE, MOST_EXTERNAL_ID, MOST_NAME = 500, 300, 120
 
 
@@ -173,11 +174,25 @@ def retry(reference: str | UUID) -> Submitted:
         raise InvalidUpload("Only a document that failed can be tried again.")
     with _refusals("The document is taken."):
         job = _new_job()
-        document.state, document.error = State.QUEUED, ""
-        document.save(update_fields=["state", "error", "updated_at"])
+        _queue(document)
+        document.save(update_fields=["state", "stage", "progress", "attempts", "error", "updated_at"])
         item = IngestItem.objects.create(job=job, document=document, version=document.version)
     _send([item])
     return Submitted(document, job)
+
+
+def retry_failed() -> SubmittedMany:
+    """Tries all failed documents of the open scope again under one job, at most MOST_RETRIED at once."""
+    with _refusals("A document is taken."):
+        job = _new_job()
+        failed = Document.objects.select_for_update().filter(state=State.FAILED).order_by("pk")[:MOST_RETRIED]
+        items = []
+        for document in failed:
+            _queue(document)
+            document.save(update_fields=["state", "stage", "progress", "attempts", "error", "updated_at"])
+            items.append(_item(job, document))
+    _send(items)
+    return SubmittedMany(job, len(items), [])
 
 
 def change_document(
@@ -304,11 +319,15 @@ def _created(upload: Upload, collection: Collection, said: dict[str, Any], diges
 def _next_version(document: Document, said: dict[str, Any]) -> None:
     """Counts up. While no version answers yet, what is said of the new one holds at once."""
     document.version += 1
-    document.state, document.error = State.QUEUED, ""
+    _queue(document)
     if document.indexed_version is None:
         for name, value in said.items():
             setattr(document, name, value)
     document.save()
+
+
+def _queue(document: Document) -> None:
+    document.state, document.stage, document.progress, document.attempts, document.error = State.QUEUED, "", 0, 0, ""
 
 
 def _described(document: Document, said: Mapping[str, Any]) -> Document:

@@ -74,6 +74,8 @@ class State(models.TextChoices):
 
 class Document(TenantModel):
     """A document of a collection. `version` is the latest that was submitted, `indexed_version` the one that answers.
+    `state`, `stage` (of the pipeline), `progress` (percent of the chunks that are embedded) and `attempts` tell how far
+    the latest version is; of one that failed, `stage` says where and `error` why.
     Personal data: whatever the tenant's documents, titles and metadata hold.
     """
 
@@ -84,6 +86,9 @@ class Document(TenantModel):
     version = models.PositiveIntegerField(default=1, editable=False)
     indexed_version = models.PositiveIntegerField(null=True, editable=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED, editable=False)
+    stage = models.CharField(max_length=20, blank=True, default="", db_default="", editable=False)
+    progress = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     error = models.CharField(max_length=500, blank=True, default="", editable=False)
     language = models.CharField(max_length=20, blank=True, default="")
     classification = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.PUBLIC)
@@ -149,7 +154,9 @@ class IngestJob(TenantModel):
 
 
 class IngestItem(TenantModel):
-    """One document of a job: where it stands and, if it failed, why. Personal data: none."""
+    """One document of a job: where it stands and, if it failed, why. While it waits, `message` names the fault that
+    ended the attempt before. Personal data: none.
+    """
 
     job = TenantForeignKey(IngestJob, models.CASCADE, related_name="items", db_index=False)
     document = TenantForeignKey(Document, models.CASCADE, related_name="+", db_index=False)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from tenants.api.fields import Clearance, Reference, Strict
 from tenants.models import Department
 
-from .models import Collection, Document
+from .models import Collection, Document, State
 
 
 class CollectionSerializer(Strict, serializers.ModelSerializer[Collection]):
@@ -59,6 +59,7 @@ class ChangeSerializer(Strict):
 
 class DocumentSerializer(serializers.ModelSerializer[Document]):
     classification = Clearance()
+    progress = serializers.SerializerMethodField(help_text="percent; it grows while the chunks are embedded")
 
     class Meta:
         model = Document
@@ -69,6 +70,9 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
             "title",
             "version",
             "state",
+            "stage",
+            "progress",
+            "attempts",
             "error",
             "language",
             "classification",
@@ -83,3 +87,6 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
             "updated_at",
         )
         read_only_fields = fields
+
+    def get_progress(self, document: Document) -> int:
+        return 100 if document.state == State.READY else document.progress

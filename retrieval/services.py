@@ -17,6 +17,7 @@ from .documents import (
     job_report,
     original,
     retry,
+    retry_failed,
     submit,
     submit_many,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "recall",
     "recall_now",
     "retry",
+    "retry_failed",
     "standalone",
     "submit",
     "submit_many",

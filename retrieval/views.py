@@ -126,6 +126,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
     parser_classes = (JSONParser, MultiPartParser, FormParser, JsonLines)
     filters: ClassVar[dict[str, Filter]] = {
         "state": "state",
+        "stage": "stage",
         "external_id": "external_id",
         "collection": _of_collection,
         "language": "language",
@@ -135,7 +136,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
     }
     searched = ("title", "external_id")
     orderings = ("title", "state", "size", "created_at", "updated_at")
-    passing = ("state", "error", "pages", "chunks", "updated_at")
+    passing = ("state", "stage", "progress", "attempts", "error", "pages", "chunks", "updated_at")
     rights: ClassVar[dict[str, str]] = {
         "list": "documents.view",
         "retrieve": "documents.view",

@@ -13,6 +13,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from retrieval import analyser
@@ -31,6 +32,11 @@ log = logging.getLogger("customhouse.ingest")
 
 #: What another attempt may cure: the database or the embedder was away.
 TRANSIENT = (OperationalError, InterfaceError, SearchUnavailable, ConnectionError, TimeoutError)
+
+#: The stages of an item, as `stage` tells them.
+EXTRACT, EMBED, INDEX = "extract", "embed", "index"
+
+_DONE = {EXTRACT: "read", EMBED: "embedded", INDEX: "indexed"}
 
 MOST_ATTEMPTS = 5
 #: A running item that showed no sign of life for so long belonged to a worker that is gone.
@@ -54,10 +60,31 @@ class _Work:
     chunking: Chunking
 
 
-class GaveUp(IngestError):
-    """The document could not be finished after several attempts."""
+@dataclass(slots=True)
+class _Course:
+    """How far an item is. To tell it is also the sign of life of who works on it."""
 
-    stage = "ingest"
+    tenant: UUID
+    item: UUID
+    stage: str = EXTRACT
+
+    def tell(self, progress: int = 0) -> None:
+        """Shows the stage, and how many percent of the document are done."""
+        with scope(of_tenant(self.tenant)):
+            running = IngestItem.objects.filter(pk=self.item, state=State.RUNNING)
+            running.update(stage=self.stage, changed_at=timezone.now())
+            _document_of(running).update(stage=self.stage, progress=progress)
+
+
+class GaveUp(IngestError):
+    """The document could not be finished in several attempts."""
+
+    def __init__(self, stage: str, fault: str) -> None:
+        last = f"met {fault}" if fault else "ended without a word, as when its worker is killed or has no memory left"
+        super().__init__(
+            f"Given up after {MOST_ATTEMPTS} attempts; the last one {last}. Try again when the cause is mended."
+        )
+        self.stage = stage
 
 
 def of_tenant(tenant: UUID) -> Scope:
@@ -69,19 +96,22 @@ def process(tenant: UUID, item: UUID) -> None:
     """Ingests what one item asks for. A document's own fault is recorded; raises only what is TRANSIENT, after having
     put the item back. Doing the same item twice does no harm.
     """
+    course = _Course(tenant, item)
     try:
         work = _claim(tenant, item)
         if work is not None:
-            _replace(tenant, work, *_prepared(tenant, work))
+            chunks, pages = _prepared(course, work)
+            course.stage = INDEX
+            _replace(tenant, work, chunks, pages)
     except IngestError as error:
         _fail(tenant, item, error.stage, str(error))
-    except TRANSIENT:
-        _put_back(tenant, item)
+    except TRANSIENT as error:
+        _put_back(course, type(error).__name__)
         raise
     except Exception as error:  # noqa: BLE001  recorded, and the next document goes on
         # a parser met something that nobody foresaw; its message could quote the document, so it is not kept
         log.error("ingest item %s: %s at %s", item, type(error).__name__, _place(error))
-        _fail(tenant, item, "ingest", f"The document could not be read ({type(error).__name__}).")
+        _fail(tenant, item, course.stage, f"The document could not be {_DONE[course.stage]} ({type(error).__name__}).")
 
 
 def _place(error: Exception) -> str:
@@ -95,12 +125,12 @@ def _claim(tenant: UUID, item: UUID) -> _Work | None:
         found = IngestItem.objects.select_for_update().filter(pk=item).first()
         if found is None or not _is_free(found):
             return None
-        found.attempts += 1
-        found.state = State.RUNNING
-        found.save(update_fields=["attempts", "state", "changed_at"])
-        if found.attempts <= MOST_ATTEMPTS:
+        if found.attempts < MOST_ATTEMPTS:
+            found.attempts += 1
+            found.state, found.stage, found.message = State.RUNNING, EXTRACT, ""
+            found.save(update_fields=["attempts", "state", "stage", "message", "changed_at"])
             return _work(found)
-    raise GaveUp
+    raise GaveUp(found.stage or EXTRACT, found.message)
 
 
 def _is_free(item: IngestItem) -> bool:
@@ -117,7 +147,9 @@ def _work(item: IngestItem) -> _Work | None:
         IngestItem.objects.filter(pk=item.pk).update(state=State.READY, changed_at=timezone.now())
         return None
     if document.version == item.version:
-        Document.objects.filter(pk=document.pk).update(state=State.RUNNING)
+        Document.objects.filter(pk=document.pk).update(
+            state=State.RUNNING, stage=EXTRACT, progress=0, attempts=item.attempts
+        )
     return _Work(
         item=item.pk,
         document=document.pk,
@@ -130,12 +162,21 @@ def _work(item: IngestItem) -> _Work | None:
     )
 
 
-def _prepared(tenant: UUID, work: _Work) -> tuple[list[Indexed], int | None]:
+def _document_of(items: QuerySet[IngestItem]) -> QuerySet[Document]:
+    """The running document of an item, unless a newer version of it was submitted meanwhile."""
+    return Document.objects.filter(
+        pk__in=items.values("document_id"), version__in=items.values("version"), state=State.RUNNING
+    )
+
+
+def _prepared(course: _Course, work: _Work) -> tuple[list[Indexed], int | None]:
     """The chunks of a document with their vectors and terms, and its number of pages."""
-    extracted = extract(work.content, work.filename, work.mime, lambda: _show_life(tenant, work.item))
+    extracted = extract(work.content, work.filename, work.mime, course.tell)
     found = pieces(extracted, work.chunking)
     if len(found) > MOST_CHUNKS:
         raise IngestError(f"The document has more than {MOST_CHUNKS:,} chunks.")
+    course.stage = EMBED
+    course.tell()
     model = embedder()
     chunks: list[Indexed] = []
     for batch in _beats(found):
@@ -145,8 +186,8 @@ def _prepared(tenant: UUID, work: _Work) -> tuple[list[Indexed], int | None]:
             Indexed(piece, vector, analyser.terms(text))
             for piece, vector, text in zip(batch, vectors, texts, strict=True)
         ]
-        if len(found) > BEAT:
-            _show_life(tenant, work.item)
+        if len(chunks) < len(found):
+            course.tell(100 * len(chunks) // len(found))
     return chunks, extracted.page_count
 
 
@@ -158,11 +199,6 @@ def _titled(title: str, text: str) -> str:
 def _beats(found: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
     for first in range(0, len(found), BEAT):
         yield found[first : first + BEAT]
-
-
-def _show_life(tenant: UUID, item: UUID) -> None:
-    with scope(of_tenant(tenant)):
-        IngestItem.objects.filter(pk=item, state=State.RUNNING).update(changed_at=timezone.now())
 
 
 def _replace(tenant: UUID, work: _Work, chunks: list[Indexed], pages: int | None) -> None:
@@ -190,7 +226,7 @@ def _describe(document: Document, original: Original, chunks: int, pages: int | 
     document.expires_at, document.mime, document.digest = original.expires_at, original.mime, original.digest
     document.indexed_version, document.chunks, document.pages, document.size = original.version, chunks, pages, size
     if document.version == original.version:
-        document.state, document.error = State.READY, ""
+        document.state, document.stage, document.progress, document.error = State.READY, "", 0, ""
     document.save()
     document.refresh_from_db(fields=["access"])  # the database finds it
 
@@ -204,16 +240,16 @@ def _fail(tenant: UUID, item: UUID, stage: str, message: str) -> None:
         found.state, found.stage, found.message = State.FAILED, stage, message[:500]
         found.save(update_fields=["state", "stage", "message", "changed_at"])
         Document.objects.filter(pk=found.document_id, version=found.version).update(
-            state=State.FAILED, error=message[:500], updated_at=timezone.now()
+            state=State.FAILED, stage=stage, error=message[:500], updated_at=timezone.now()
         )
 
 
-def _put_back(tenant: UUID, item: UUID) -> None:
+def _put_back(course: _Course, fault: str) -> None:
     """Frees an item for another attempt, as far as the database lets us; if not, it counts as dead after a while."""
     try:
-        with scope(of_tenant(tenant)):
-            waiting = IngestItem.objects.filter(pk=item, state=State.RUNNING)
-            Document.objects.filter(pk__in=waiting.values("document"), state=State.RUNNING).update(state=State.QUEUED)
-            waiting.update(state=State.QUEUED, changed_at=timezone.now())
+        with scope(of_tenant(course.tenant)):
+            waiting = IngestItem.objects.filter(pk=course.item, state=State.RUNNING)
+            _document_of(waiting).update(state=State.QUEUED, stage=course.stage)
+            waiting.update(state=State.QUEUED, stage=course.stage, message=fault, changed_at=timezone.now())
     except (OperationalError, InterfaceError):
-        log.warning("ingest item %s could not be put back; it will be found", item)
+        log.warning("ingest item %s could not be put back; it will be found", course.item)

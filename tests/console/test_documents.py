@@ -102,6 +102,36 @@ def test_a_failed_document_says_why_and_is_read_again(acme, as_role, contracts):
         assert Document.objects.get(pk=failed.pk).state == State.QUEUED
 
 
+def test_all_that_failed_is_read_again_by_one_button(acme, as_role, contracts):
+    failed, fine = keep(acme, contracts, "Broken"), keep(acme, contracts, "Fine")
+    with acme.open():
+        Document.objects.filter(pk=failed.pk).update(
+            state=State.FAILED, stage="extract", error="Cut short.", attempts=1
+        )
+    client, again = as_role("owner"), reverse("admin:retrieval_document_retry_failed")
+    assert again in client.get(LIST).content.decode()
+    assert client.get(again).status_code == 405
+    assert as_role("auditor").post(again).status_code == 403
+    client.post(again)
+    with acme.open():
+        assert Document.objects.get(pk=failed.pk).state == State.QUEUED
+        assert Document.objects.get(pk=fine.pk).state == State.READY
+        Document.objects.filter(state=State.FAILED).delete()
+    assert again not in client.get(LIST).content.decode()
+
+
+def test_a_document_on_its_way_shows_how_far_it_is(acme, as_role, contracts):
+    document = keep(acme, contracts, "Long")
+    page = reverse("admin:retrieval_document_change", args=[document.pk])
+    client = as_role("owner")
+    assert "Read it again" not in client.get(page).content.decode()
+    with acme.open():
+        Document.objects.filter(pk=document.pk).update(state=State.RUNNING, stage="embed", progress=40)
+    shown = client.get(page).content.decode()
+    assert "being embedded, 40 %" in shown
+    assert 'http-equiv="refresh"' in shown
+
+
 def test_a_document_is_removed_with_its_chunks(acme, as_role, contracts):
     document, client = keep(acme, contracts, "Old"), as_role("owner")
     url = reverse("admin:retrieval_document_delete", args=[document.pk])

@@ -25,6 +25,7 @@ from retrieval.services import (
     job_report,
     original,
     retry,
+    retry_failed,
     submit,
     submit_many,
 )
@@ -263,7 +264,80 @@ def test_what_another_attempt_may_cure_is_tried_five_times(garden, sent, monkeyp
             assert IngestItem.objects.get().state == "queued"
     pipeline.process(tenant, item)
     with scope(garden.admin):
-        assert Document.objects.get().error == "The document could not be finished after several attempts."
+        document = Document.objects.get()
+        assert (document.state, document.stage, document.attempts) == ("failed", "extract", 5)
+        assert "after 5 attempts; the last one met OperationalError" in document.error
+
+
+def test_a_document_whose_workers_die_says_so(garden, sent, monkeypatch):
+    with scope(garden.admin):
+        submit(upload())
+    [(tenant, [item])] = sent
+    monkeypatch.setattr(pipeline, "DEAD_AFTER", timedelta(0))
+    monkeypatch.setattr(pipeline, "_prepared", killed)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.process(tenant, item)
+    pipeline.process(tenant, item)
+    with scope(garden.admin):
+        assert "ended without a word" in Document.objects.get().error
+
+
+def test_a_document_tells_its_stage_and_how_much_of_it_is_done(garden, sent, monkeypatch):
+    told = []
+    tell = pipeline._Course.tell
+
+    def seen(course, progress=0):
+        tell(course, progress)
+        with scope(garden.admin):
+            document = Document.objects.get()
+            told.append((document.state, document.stage, document.progress, document.attempts))
+
+    monkeypatch.setattr(pipeline._Course, "tell", seen)
+    monkeypatch.setattr(pipeline, "BEAT", 1)
+    with scope(garden.admin):
+        submit(upload(GARDEN * 30))
+        assert (Document.objects.get().stage, Document.objects.get().attempts) == ("", 0)
+    work(sent)
+    assert told == [("running", "embed", 0, 1), ("running", "embed", 50, 1)]
+    with scope(garden.admin):
+        assert (Document.objects.get().state, Document.objects.get().stage) == ("ready", "")
+
+
+def test_a_version_that_was_overtaken_tells_nothing_of_the_next_one(garden, sent, monkeypatch):
+    with scope(garden.admin):
+        submit(upload())
+    tell = pipeline._Course.tell
+
+    def overtaken(course, progress=0):
+        with scope(garden.admin):
+            submit(upload(BEES))
+        tell(course, progress)
+
+    monkeypatch.setattr(pipeline._Course, "tell", overtaken)
+    [(tenant, [item])] = sent
+    pipeline.process(tenant, item)
+    with scope(garden.admin):
+        document = Document.objects.get()
+        assert (document.state, document.stage, document.version, document.indexed_version) == ("queued", "", 2, 1)
+
+
+def test_all_that_failed_is_tried_again_at_once(garden, sent, monkeypatch):
+    with scope(garden.admin):
+        ingest_now(upload(external_id="fine"))
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, "extract", broken)
+            for name in ("a", "b"):
+                ingest_now(upload(external_id=name))
+        assert retry_failed().accepted == 2
+    work(sent)
+    with scope(garden.admin):
+        assert set(Document.objects.values_list("state", flat=True)) == {"ready"}
+        assert retry_failed().accepted == 0
+
+
+def killed(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_broker_that_is_away_costs_no_document(garden, monkeypatch):
