@@ -70,10 +70,12 @@ class Launcher:
         log = self._home.log("server")
         for number in range(1, workers(os.environ) + 1):
             self._keep(Kept(f"Server {number}", log, lambda: self._server(log)))
-        self._manage("seed_demo", "--demo-json", str(self._home.demo))
+        self._manage("seed_demo", "--demo-json", str(self._home.demo_to_be))
         self._wait()
         for name, arguments in _CELERY.items():
             self._keep(self._celery(name, arguments))
+        # Whoever waits for this file may read the greeting next: both come when all is ready, not while it starts.
+        self._home.demo_to_be.replace(self._home.demo)
         say(ready.greeting(self._home.demo))
         while not self._wish.times:
             self._look_after()

@@ -59,8 +59,13 @@ class Home:
 
     @property
     def demo(self) -> Path:
-        """What `manage.py seed_demo` writes: addresses and keys of the demo tenants."""
+        """Addresses and keys of the demo tenants, there when they work."""
         return self.path / "demo.json"
+
+    @property
+    def demo_to_be(self) -> Path:
+        """What `manage.py seed_demo` writes: `demo` before everything is ready."""
+        return self.path / "demo.starting.json"
 
     @property
     def secret(self) -> Path:

@@ -21,7 +21,7 @@ def end(*_):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = str(os.getpid()).encode()
-        self.send_response(200)
+        self.send_response(503 if (home / "not-yet").exists() else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -36,6 +36,20 @@ def test_it_tells_a_curl_line_that_can_be_pasted(begin: Begin) -> None:
     assert "Authorization: Bearer sk-ch-demo" in shlex.split(line)
 
 
+def test_keys_and_greeting_come_together_when_all_is_ready(begin: Begin) -> None:
+    """Whoever waits for demo.json may call, and paste the line, at once."""
+    first = begin().ready()
+    first.end()
+    (first.home / "demo.json").unlink()
+    (first.home / "not-yet").touch()
+    start = begin()
+    wait_until((first.home / "demo.starting.json").exists)
+    assert not (first.home / "demo.json").exists() and "curl" not in start.said()
+    (first.home / "not-yet").unlink()
+    start.ready()
+    assert (first.home / "demo.json").exists() and not (first.home / "demo.starting.json").exists()
+
+
 def test_ctrl_c_ends_all_of_it_without_a_word_from_make(begin: Begin) -> None:
     start = begin(command=("make", "up")).ready()
     assert len(start.strays()) >= 5  # server, worker, beat, PostgreSQL, Redis
