@@ -44,10 +44,12 @@ def test_keys_and_greeting_come_together_when_all_is_ready(begin: Begin) -> None
     (first.home / "not-yet").touch()
     start = begin()
     wait_until((first.home / "demo.starting.json").exists)
-    assert not (first.home / "demo.json").exists() and "curl" not in start.said()
+    assert not (first.home / "demo.json").exists()
+    assert "curl" not in start.said()
     (first.home / "not-yet").unlink()
     start.ready()
-    assert (first.home / "demo.json").exists() and not (first.home / "demo.starting.json").exists()
+    assert (first.home / "demo.json").exists()
+    assert not (first.home / "demo.starting.json").exists()
 
 
 def test_ctrl_c_ends_all_of_it_without_a_word_from_make(begin: Begin) -> None:
