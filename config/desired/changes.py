@@ -71,7 +71,9 @@ def counted(parts: list[Part]) -> dict[str, int]:
 
 def _differences(name: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
     """Objects are compared name by name, so that a policy's rules show the rule that changed."""
-    if isinstance(before, dict) and isinstance(after, dict) and before and after:
+    if before == after and isinstance(before, dict) and list(before) != list(after):
+        yield name, list(before), list(after)
+    elif isinstance(before, dict) and isinstance(after, dict) and before and after:
         for inner in dict.fromkeys([*before, *after]):
             yield from _differences(f"{name}.{inner}", before.get(inner, NOTHING), after.get(inner, NOTHING))
     elif before != after or before is SEALED:

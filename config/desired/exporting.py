@@ -18,7 +18,7 @@ from tenants.models import Tenant
 from .applying import PLATFORM_PART
 from .calls import opened, whoever_applies
 from .kinds import Kind, Values
-from .reading import plain
+from .reading import knowing
 from .secrets import variable
 from .sections import KINDS, TenantKind
 
@@ -30,9 +30,9 @@ class Line(dict[str, Any]):
     """An object that is written in one line."""
 
 
-@plain
+@knowing
 class _Dumper(yaml.SafeDumper):
-    """Quotes what `reading` would not take for text, and nothing else."""
+    """Quotes what `reading`, or anybody who reads YAML 1.1, would not take for text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

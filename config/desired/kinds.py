@@ -151,7 +151,7 @@ class Kind:
             part.made(self.title(after), after | dict.fromkeys(hidden, SEALED))
             return
         before = self.shown(row)
-        changed = [name for name in after if name not in self.unread and after[name] != before.get(name)]
+        changed = [name for name in after if name not in self.unread and self.differs(before.get(name), after[name])]
         stuck = [name for name in changed if name in self.fixed]
         if stuck:
             raise Refused(Problem((*path, stuck[0]), f"It stays {before[stuck[0]]!r}: this cannot change any more."))
@@ -160,6 +160,9 @@ class Kind:
             self.change(row, {**{name: data[name] for name in changed}, **hidden})
             sealed = dict.fromkeys(hidden, SEALED)
             part.changed(self.title(before), before | sealed, {name: after[name] for name in changed} | sealed)
+
+    def differs(self, before: Any, after: Any) -> bool:
+        return bool(before != after)
 
     def hidden(self, data: Mapping[str, Any], path: Path, row: Any, part: Part) -> dict[str, str]:
         """The secrets that are to be written: those of a new object, and those that are other than what is sealed."""

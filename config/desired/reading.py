@@ -28,18 +28,23 @@ _WORDS = (
 )
 
 
-def plain(words: type[Any]) -> type[Any]:
-    """A loader or dumper of PyYAML's that knows no words but these."""
-    words.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag in _KEPT]
-        for first, known in words.yaml_implicit_resolvers.items()
-    }
+def knowing(words: type[Any]) -> type[Any]:
+    """A loader or dumper of PyYAML's that knows our words as well."""
     for name, pattern, first in _WORDS:
         words.add_implicit_resolver(_TAG + name, pattern, list(first))
     return words
 
 
-@plain
+def _knowing_nothing_else(words: type[Any]) -> type[Any]:
+    words.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag in _KEPT]
+        for first, known in words.yaml_implicit_resolvers.items()
+    }
+    return words
+
+
+@knowing
+@_knowing_nothing_else
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, for its parser, its anchors and its marks."""
 
@@ -83,8 +88,8 @@ def read(file: File) -> Document:
 
 def parse(content: bytes, name: str) -> Document:
     """A file's content. Raises Refused."""
-    loader = _Loader(content)
     try:
+        loader = _Loader(content)
         node = loader.get_single_node()
         walk = _Walk(loader)
         data = None if node is None else walk.value(node, ())
@@ -94,8 +99,6 @@ def parse(content: bytes, name: str) -> Document:
         raise Refused(Problem((), message, mark.line + 1 if mark else 0)) from error
     except (yaml.YAMLError, UnicodeError) as error:
         raise Refused(Problem((), f"This is no YAML: {error}.")) from error
-    finally:
-        loader.dispose()
     return Document(data, walk.lines, name, hashlib.sha256(content).hexdigest())
 
 
@@ -113,6 +116,8 @@ class _Walk:
         if self._count > MOST_VALUES or node in self._open:
             raise Refused(Problem(path, "It holds itself, or far too much.", node.start_mark.line + 1))
         self.lines.setdefault(path, node.start_mark.line + 1)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in (_TAG + "map", _TAG + "seq"):
+            raise Refused(Problem(path, f"The tag {node.tag} means nothing here.", node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):
             return self._loader.construct_object(node)
         self._open.append(node)

@@ -124,6 +124,11 @@ class IdentityProviderKind(Kind):
         "active": True,
     }
 
+    def differs(self, before: Any, after: Any) -> bool:
+        """The order of departments counts: the first one that a token gives pays."""
+        ordered = isinstance(before, dict) and isinstance(after, dict) and list(before) != list(after)
+        return super().differs(before, after) or ordered
+
     def value(self, name: str, value: Any) -> Any:
         found = super().value(name, value)
         return self.usual["limits"] | dict(found or {}) if name == "limits" else found
