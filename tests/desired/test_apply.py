@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from secrets import token_hex
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from audit.models import Event
@@ -364,14 +366,34 @@ def test_what_belongs_to_one_key_is_never_pruned(slug):
 
 
 def test_the_platform_keeps_a_policy_and_four_eyes_guard_a_tenants(slug):
-    baseline = f"baseline-{token_hex(3)}"
-    rules = "{pii: {default: {action: placeholder}}}"
-    applied(f"platform:\n  policies: [{{name: {baseline}, rules: {rules}}}]")
-    outcome = applied("platform:\n  policies: []", prune=True)
-    assert "Without a policy of the platform every call is refused" in lines(outcome)
+    with transaction.atomic():  # and takes it back: other tests rely on the platform's policy
+        applied("platform:\n  policies: [{name: another, rules: {pii: {default: {action: placeholder}}}}]")
+        outcome = applied("platform:\n  policies: []", prune=True)
+        transaction.set_rollback(True)
+    assert "policy another stays: Without a policy of the platform every call is refused" in lines(outcome)
     applied(small(slug, "policies: [{name: careful, rules: {logging: none}}]"))
     outcome = applied(small(slug, "four_eyes: true\npolicies: []"), prune=True)
     assert "policy careful stays: Four eyes" in lines(outcome)
+
+
+# -- the guide --------------------------------------------------------------------------------------------------------
+
+
+def test_the_guides_example_is_applied_as_it_stands(database, monkeypatch):
+    text = re.search(r"```yaml\n(.*?)```", (settings.BASE_DIR / "docs/howto/config-as-code.md").read_text(), re.DOTALL)[
+        1
+    ]
+    monkeypatch.setattr(settings, "PRIVATE_HOSTS_ALLOWED", ["login.acme.example", "hooks.acme.example"])
+    for name in ("OPENAI_API_KEY", "ACME_HOOK_SECRET"):
+        monkeypatch.setenv(name, "a-secret-of-the-guide")
+    with transaction.atomic():
+        first = applied(text)
+        assert (told(first), first.changes) == ("", True)
+        assert not applied(text, prune=True).changes
+        with scope(tenant_of("acme")):
+            assert Policy.objects.get(name="legal").state == "draft"
+            assert Model.objects.get(name="default").routes.count() == 2
+        transaction.set_rollback(True)
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
