@@ -8,9 +8,10 @@ from audit.actions import Action
 from audit.services import record
 from tenants.data import Caller
 from tenants.four_eyes import forbidden
+from tenants.models import Tenant
 
 from .errors import NotInForce
-from .models import Policy, PolicyState
+from .models import Policy, PolicyScope, PolicyState
 
 
 def activate(policy: Policy, caller: Caller) -> Policy:
@@ -34,4 +35,17 @@ def activate(policy: Policy, caller: Caller) -> Policy:
         object_id=str(policy.pk),
         detail={"name": policy.name, "version": policy.version, "scope": policy.scope, "target": policy.target},
     )
+    return policy
+
+
+def archive(policy: Policy, caller: Caller) -> Policy:
+    """Takes a policy out of force with no other in its place: wider ones hold. Raises NotInForce."""
+    if policy.tenant_id != caller.tenant:
+        raise NotInForce("This policy belongs to the platform.")
+    if policy.scope == PolicyScope.PLATFORM:
+        raise NotInForce("Without a policy of the platform every call is refused: put another one in its place.")
+    if Tenant.objects.get(pk=caller.tenant).four_eyes:
+        raise NotInForce("Four eyes: no policy is taken out of force by one alone.")
+    policy.state = PolicyState.ARCHIVED
+    policy.save(update_fields=["state"])
     return policy

@@ -76,7 +76,8 @@ def seal_secret(secret: str, webhook: UUID) -> bytes:
     return nonce + AESGCM(settings.WEBHOOK_KEY).encrypt(nonce, secret.encode(), bound)
 
 
-def _open_secret(webhook: Webhook) -> str:
+def open_secret(webhook: Webhook) -> str:
+    """The secret again, to sign with."""
     data = bytes(webhook.sealed)
     bound = webhook.tenant_id.bytes + webhook.pk.bytes
     return AESGCM(settings.WEBHOOK_KEY).decrypt(data[:_NONCE], data[_NONCE:], bound).decode()
@@ -147,7 +148,7 @@ def deliver(tenant: UUID, delivery: UUID) -> None:
         )
         if found is None or not found.webhook.active:
             return
-        secret = _open_secret(found.webhook)
+        secret = open_secret(found.webhook)
     status, error = _send(found, secret)
     with scope(tenant):
         attempts = found.attempts + 1

@@ -27,7 +27,8 @@ PRICES: Final = {
 _PER_MILLION: Final = 6
 _PLACES: Final = Decimal("0.000001")
 
-_ABILITIES: Final = {
+#: The table's fields for what a model can do -> words of a deployment's capabilities.
+ABILITIES: Final = {
     "supports_vision": "vision",
     "supports_function_calling": "tools",
     "supports_response_schema": "json",
@@ -77,9 +78,14 @@ def model_facts(name: str) -> ModelFacts | None:
     )
 
 
+def vendors() -> frozenset[str]:
+    """Every vendor that the table names, in litellm's words."""
+    return frozenset(str(row.get("litellm_provider", "")) for row in _table().values())
+
+
 def _capabilities(row: Mapping[str, Any]) -> frozenset[str]:
     mode = row.get("mode")
-    found = {word for field, word in _ABILITIES.items() if row.get(field) is True}
+    found = {word for field, word in ABILITIES.items() if row.get(field) is True}
     if mode in ("chat", "responses"):
         found.add("chat")
     if mode == "embedding":
