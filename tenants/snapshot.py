@@ -89,7 +89,7 @@ class _Known:
 
 
 class Snapshots:
-    """All snapshots of this worker. `start` before use, `stop` at the end. Notices are heard at `url`, past any pooler."""
+    """All snapshots of this worker. `start` before use, `stop` at the end. `url` leads to notices, past any pooler."""
 
     def __init__(self, url: str, pool: Pool, pepper: bytes) -> None:
         self._url, self._pool, self._pepper = url, pool, pepper

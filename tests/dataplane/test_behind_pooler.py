@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode every transaction may run on another tenant's connection: never a foreign row."""
+"""Behind PgBouncer in transaction mode transactions share connections with those of other tenants: never a foreign row."""
 
 from __future__ import annotations
 

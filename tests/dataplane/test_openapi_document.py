@@ -94,7 +94,7 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def callers(server: Server, acme: House, things: dict[str, str]) -> dict[str, Caller]:  # noqa: F811
+def callers(server: Server, acme: House, things: dict[str, str]) -> dict[str, Caller]:
     with scope(PLATFORM):
         _, platform = make_key(name="walker", department=None, role="owner", clearance=3)
     return {"owner": Caller(server, acme.owner_key, things), "platform": Caller(server, platform, things)}
