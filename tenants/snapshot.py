@@ -155,6 +155,10 @@ class Snapshots:
         found = self._tenants.get(tenant)
         return found if found is not None else await self._load(tenant)
 
+    def latest(self, known: Snapshot) -> Snapshot:
+        """The newest snapshot of a tenant of whom one is known."""
+        return self._tenants.get(known.tenant, known)
+
     def _proves(self, credential: str, public_id: str, digest: bytes) -> bool:
         """Whether a key's stored digest is the credential's. One that was right before is known by a hash that costs
         a quarter, under a secret of this process.

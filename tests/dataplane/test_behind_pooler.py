@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode transactions share connections with those of other tenants: never a foreign row."""
+"""Behind PgBouncer in transaction mode connections are shared, transaction by transaction: never a foreign row."""
 
 from __future__ import annotations
 
