@@ -32,6 +32,8 @@ from .tokens import ALGORITHMS, MOST_SKEW
 
 #: kinds of objects on which rights are granted one by one
 GRANTED = ("model", "collection", "policy", "budget")
+#: those of them that calls use
+USED = ("model", "collection")
 
 
 class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
@@ -181,6 +183,12 @@ class GrantSerializer(Strict, serializers.ModelSerializer[Grant]):
         model = Grant
         fields = ("id", "object", "to", "right", "deny", "created_at")
         read_only_fields = ("id", "created_at")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        kind = attrs["object"][0]
+        if attrs["right"] == "use" and kind not in USED:
+            raise serializers.ValidationError({"right": f"A {kind} is viewed or changed; nobody uses one."})
+        return attrs
 
     def validate_object(self, value: dict[str, str]) -> tuple[str, UUID]:
         return self._found(value, GRANTED)
