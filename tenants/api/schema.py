@@ -56,6 +56,16 @@ class Described(AutoSchema):
         """A key, or the session of who is signed in."""
         return [{"key": []}, {"session": []}]
 
+    def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
+        """With what a serializer says of its answers in `sometimes` and `shown`."""
+        found: dict[str, Any] = super()._map_serializer(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        absent = getattr(serializer, "sometimes", ())
+        if absent and "required" in found:
+            found["required"] = [name for name in found["required"] if name not in absent]
+        for name in getattr(serializer, "shown", ()):
+            found["properties"][name] = {"type": ["string", "null"], "readOnly": True}
+        return found
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         answers: dict[str, Any] = super()._get_response_bodies(direction)  # type: ignore[no-untyped-call]
         return {**answers, "4XX": _REFUSED, "503": _REFUSED}
