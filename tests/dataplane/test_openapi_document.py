@@ -52,6 +52,7 @@ NAMED = {
     "user": "users",
 }
 
+
 @schemathesis.serializer("application/x-ndjson")
 def json_lines(_: Any, value: Any) -> Any:
     """Lines as they were generated, most of them none."""
