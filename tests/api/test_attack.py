@@ -288,6 +288,17 @@ def test_every_action_of_every_route_has_a_right():
         assert actions <= set(view.rights), path
 
 
+@pytest.mark.parametrize(("path", "view"), routes())
+def test_an_action_without_a_right_is_refused(
+    things: dict[str, str], acme: House, monkeypatch: pytest.MonkeyPatch, path: str, view: Any
+):
+    monkeypatch.setattr(view, "rights", {})
+    target = path.replace("{id}", things.get(kind(path), ""))
+    answers = {method: call(method, target, acme.owner_key, {}).status_code for method in METHODS}
+    assert set(answers.values()) <= {403, 405}, answers
+    assert 403 in answers.values()
+
+
 def test_nobody_is_answered_without_a_key(globex: House):
     for path in LISTS:
         assert Client().get(path).status_code == 401
