@@ -233,7 +233,7 @@ class ExportView(ReadView):
         transaction.on_commit(partial(tasks.dispatch, self.caller.tenant, made.pk))
         return Response(self._shown(made), status=202)
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, kind): OpenApiTypes.BINARY for _, kind in exports.NAMES.values()})
     @action(detail=True)
     def download(self, request: Request, **kwargs: Any) -> StreamingHttpResponse:
         """The file; each download is recorded."""

@@ -8,7 +8,7 @@ import time
 from . import report
 from .stage import Stage, stage
 
-NAMES = ("overhead", "masking", "journal", "search")
+NAMES = ("overhead", "masking", "journal", "wall", "search")
 #: Runs only when it is named: it takes a quarter of an hour.
 LONG = ("scale",)
 
@@ -55,6 +55,10 @@ def measured(name: str, ready: Stage, given: argparse.Namespace) -> list[report.
         from . import journal
 
         return journal.run()
+    if name == "wall":
+        from . import wall
+
+        return wall.run(ready)
     if name == "scale":
         from . import scale
 

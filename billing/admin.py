@@ -28,7 +28,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from audit.services import record
 from tenants.console import cells
 from tenants.console import forms as inputs
-from tenants.console.member import Member, visible_keys
+from tenants.console.member import Member, grants_of, visible_keys
 from tenants.console.pages import ReadOnlyAdmin, ScopedForm, TenantAdmin
 from tenants.console.periods import read_day, start_of, today
 from tenants.roles import Role
@@ -353,6 +353,7 @@ class BudgetBar:
 @admin.register(Budget)
 class BudgetPage(TenantAdmin):
     rights = "budgets"
+    granted = "budget"
     add_text = "Add budget"
     deletable = True
     form = BudgetForm
@@ -373,6 +374,7 @@ class BudgetPage(TenantAdmin):
         own = Q(scope=BudgetScope.USER, target=member.user)
         own |= Q(scope=BudgetScope.DEPARTMENT, target__in=member.departments or ())
         own |= Q(scope=BudgetScope.KEY, target__in=visible_keys(member).values("id"))
+        own |= Q(pk__in=grants_of(request).shown(self.granted))
         return budgets.filter(own)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

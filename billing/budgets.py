@@ -84,11 +84,14 @@ class Slice:
 
 
 class Leases:
-    """This worker's slices of all budgets. `start` before use, `stop` at the end; both work without a database."""
+    """This worker's slices of all budgets. `start` before use, `stop` at the end; both work without a database.
 
-    def __init__(self, url: str) -> None:
+    Notices are heard at `direct`, where `url` leads through a pooler that passes none on.
+    """
+
+    def __init__(self, url: str, direct: str = "") -> None:
         self.worker = uuid7()
-        self._url, self._pool = url, make_pool(url, size=3, check=True)
+        self._direct, self._pool = direct or url, make_pool(url, size=3, check=True)
         self._slices: dict[UUID, Slice] = {}
         self._ended: list[Slice] = []
         self._oldest: Callable[[], float | None] = lambda: None
@@ -358,7 +361,7 @@ class Leases:
         """Hears who wants something returned, and what was."""
         while True:
             try:
-                async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                async with await AsyncConnection.connect(self._direct, autocommit=True) as connection:
                     await connection.execute(f"listen {CHANNEL}")
                     async for notice in connection.notifies():
                         self._heard(*notice.payload.split())

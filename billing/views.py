@@ -12,6 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
 from rest_framework.decorators import action
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -179,7 +180,7 @@ class ReportView(ReadView):
         transaction.on_commit(partial(tasks.dispatch, self.caller.tenant, made.pk))
         return Response(self._shown(made), status=202)
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, kind): OpenApiTypes.BINARY for _, kind in NAMES.values()})
     @action(detail=True)
     def download(self, request: Request, **kwargs: Any) -> HttpResponse:
         """The file; each download is recorded."""
@@ -262,6 +263,7 @@ class ReconciliationView(ReadView):
 
     queryset = Reconciliation.objects.defer("told", "lines")
     serializer_class = ReconciliationSerializer
+    parser_classes = (JSONParser, MultiPartParser)
     filters: ClassVar[dict[str, Filter]] = {"vendor": "vendor", "state": "state"}
     rights: ClassVar[dict[str, str]] = {
         "list": "reconciliations.view",

@@ -10,10 +10,15 @@ from django.views.generic import View
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 
+from tenants.api.schema import COMPONENTS
+
 
 def generate() -> Any:
     """The schema of the management plane."""
-    return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    for kind, parts in COMPONENTS.items():
+        schema["components"].setdefault(kind, {}).update(parts)
+    return schema
 
 
 class SchemaView(View):

@@ -82,6 +82,8 @@ ALLOWED_HOSTS = env("CUSTOMHOUSE_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env("CUSTOMHOUSE_ORIGINS", "").split(",") if origin]
 
 DATABASE_URL = env("DATABASE_URL")
+# Past a pooler in transaction mode: notices reach only who keeps a connection to the server itself.
+DATABASE_DIRECT_URL = env("DATABASE_DIRECT_URL", DATABASE_URL)
 REDIS_URL = env("REDIS_URL")
 DATABASES = {"default": database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -165,7 +167,8 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "tenants.api.schema.Described",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "COERCE_DECIMAL_TO_STRING": True,

@@ -259,6 +259,7 @@ class RouteInline(PlainReferences, TabularInline):  # type: ignore[misc]  # unfo
 @admin.register(Model)
 class ModelPage(SharedAdmin):
     rights = "models"
+    granted = "model"
     add_text = "Add model"
     lead = "The names that clients send, and which deployments answer for them."
     empty = ("No model can be called yet", "Add a name that clients send, and route it to a deployment.")

@@ -12,7 +12,8 @@ class RetrievalRequest:
     """What a call asks of the tenant's documents. `collections` None means all that the caller may read.
 
     `queries` are searched for instead of what the conversation asks; `budget` are the tokens that all sources together
-    may have; where nothing is found, `ask_anyway` calls the model all the same.
+    may have; where nothing is found, `ask_anyway` calls the model all the same. `purpose` is what a search by itself is
+    for, as its client says.
     """
 
     collections: tuple[str, ...] | None = None
@@ -22,6 +23,7 @@ class RetrievalRequest:
     queries: tuple[str, ...] = ()
     budget: int | None = None
     ask_anyway: bool = False
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
 
+from policies.services import Context
 from tenants.data import Caller
 from tenants.ids import uuid7
 from tenants.snapshot import Snapshot
 
+from .catalogue import ModelView
 from .errors import GatewayError, InvalidKey, MethodNotAllowed, RequestTooLarge, RouteNotFound
 from .memory import ResponseNotFound
-from .pipeline import Plain, Stream
+from .pipeline import Plain, Stream, admitted
 from .runtime import Runtime
 from .surfaces import (
     anthropic_messages,
@@ -165,28 +167,37 @@ class Door:
         await _plain(exchange, Plain(body, []), request_id)
 
     async def _models(self, asked: Asked) -> Body:
-        return models.listing(self._runtime.pipeline.models(asked.caller, asked.snapshot))
+        return models.listing(self._models_of(asked))
 
     async def _model(self, asked: Asked) -> Body:
-        return models.one(self._runtime.pipeline.models(asked.caller, asked.snapshot), asked.name)
+        return models.one(self._models_of(asked), asked.name)
+
+    def _models_of(self, asked: Asked) -> list[ModelView]:
+        return self._runtime.pipeline.models(asked.caller, asked.snapshot, asked.exchange.address)
 
     async def _search(self, asked: Asked) -> Body:
         wanted = search.parse(self._body(asked.exchange))
-        return search.listing(await self._runtime.pipeline.search(asked.caller, wanted))
+        found = await self._runtime.pipeline.search(
+            asked.id, asked.caller, asked.snapshot, wanted, asked.exchange.address
+        )
+        return search.listing(found)
 
     async def _count(self, asked: Asked) -> Body:
         call = anthropic_messages.parse_count(self._body(asked.exchange), asked.id)
+        call = replace(call, client_ip=asked.exchange.address)
         return await self._runtime.pipeline.count(call, asked.caller, asked.snapshot)
 
     async def _moderate(self, asked: Asked) -> Body:
         texts = moderations.parse(self._body(asked.exchange))
-        return moderations.answer(asked.id, await self._runtime.pipeline.moderate(texts, asked.caller, asked.snapshot))
+        judged = await self._runtime.pipeline.moderate(texts, asked.caller, asked.snapshot, asked.exchange.address)
+        return moderations.answer(asked.id, judged)
 
     async def _kept(self, asked: Asked) -> Body:
         """Shows or removes an answer that is kept."""
         found = openai_responses.request_id_of(asked.name)
         if found is None or not asked.caller.may("models.call"):
             raise ResponseNotFound("There is no such response.")
+        admitted(asked.caller, asked.snapshot, Context(asked.exchange.address))
         memory = self._runtime.pipeline.memory
         if asked.exchange.method == "GET":
             return (await memory.show(asked.caller, found, asked.id)).response

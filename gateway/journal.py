@@ -474,6 +474,8 @@ class Lane:
         try:
             self._wire = await Wire.open(self._url, self._statements, self._wake.set, prepare=self._prepare)
             self._tries = 0
+        except Unprepared:
+            self._prepare = False
         except Lost as error:
             if self._tries in (0, 10, 100):
                 log.warning("the %s lane has no database (%s)", self._name, error)

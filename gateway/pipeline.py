@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -90,6 +91,7 @@ from .surfaces import (
     openai_responses,
     rerank,
 )
+from .surfaces.reading import purpose_of
 from .surfaces.responses_events import ResponsesForm
 
 Headers = list[tuple[bytes, bytes]]
@@ -188,25 +190,27 @@ class Pipeline:
             return Stream(self, prepared)
         return await self._plain(prepared)
 
-    def models(self, caller: Caller, snapshot: Snapshot) -> list[ModelView]:
-        """The models that a caller may call."""
-        rules = _rules(caller, snapshot)
+    def models(self, caller: Caller, snapshot: Snapshot, address: str = "") -> list[ModelView]:
+        """The models that a caller may call from an address."""
+        rules = _rules(caller, snapshot).at(Context(address))
         catalogue: Catalogue = snapshot.parts[CATALOGUE]
         return [model for model in catalogue.values() if _may_call(caller, rules, model)]
 
     async def count(self, call: Call, caller: Caller, snapshot: Snapshot) -> dict[str, Any]:
         """The tokens of a call that the caller might make. Nothing leaves the house."""
-        _model(call, caller, _rules(caller, snapshot), snapshot)
+        _model(call, caller, admitted(caller, snapshot, _context(call)), snapshot)
         verdict = await self._limits.admit(caller, 0)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
         return await asyncio.to_thread(anthropic_messages.counted, call)
 
-    async def moderate(self, texts: Sequence[str], caller: Caller, snapshot: Snapshot) -> list[dict[str, Any]]:
+    async def moderate(
+        self, texts: Sequence[str], caller: Caller, snapshot: Snapshot, address: str
+    ) -> list[dict[str, Any]]:
         """What the guardrails of the caller's policy hold of some texts. Nothing leaves the house."""
         if not caller.may("models.call"):
             raise PolicyViolation(f"The role {caller.role} may not call models.")
-        rules = _rules(caller, snapshot)
+        rules = admitted(caller, snapshot, Context(address))
         verdict = await self._limits.admit(caller, sum(map(len, texts)) // 4)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
@@ -215,8 +219,17 @@ class Pipeline:
         except GuardrailFailed as error:
             raise Unavailable(str(error)) from error
 
-    async def search(self, caller: Caller, wanted: RetrievalRequest) -> Sequence[Passage]:
-        """Passages in the caller's rights, without a model."""
+    async def search(
+        self, request: UUID, caller: Caller, snapshot: Snapshot, wanted: RetrievalRequest, address: str
+    ) -> Sequence[Passage]:
+        """Passages in the caller's rights, without a model; under the conditions that hold for calls."""
+        try:
+            admitted(caller, snapshot, Context(address, wanted.purpose))
+        except PolicyViolation as error:
+            policy = _rules(caller, snapshot).label
+            refusal = Refusal(request, caller, error.code, kind="search", policy=policy, address=address)
+            await self._journal.refused(replace(refusal, detail={"message": str(error)}))
+            raise
         verdict = await self._limits.admit(caller, sum(map(len, wanted.queries)) // 4)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
@@ -248,7 +261,7 @@ class Pipeline:
 
     async def _decide(self, call: Call, caller: Caller, snapshot: Snapshot, seen: Seen) -> Prepared:
         began = time.perf_counter()
-        rules = _rules(caller, snapshot).at(Context(call.client_ip, _purpose(call)))
+        rules = _rules(caller, snapshot).at(_context(call))
         seen.policy = rules.label
         if rules.refusal:
             raise PolicyViolation(rules.refusal)
@@ -518,6 +531,8 @@ class Stream:
         self._opened: Opened | None = None
         self._tokens_seen: Tokens | None = None  #: of an answer that was held
         self._settled = self._gone = self._revoked = False
+        self._snapshot = prepared.snapshot
+        self._clock: asyncio.TimerHandle | None = None
         self._target = prepared.targets[0]
         self._first_ms: float | None = None
         self._decisions: Sequence[Decision] = ()
@@ -551,6 +566,10 @@ class Stream:
             self._p.caller.tenant, lambda snapshot: self._changed(snapshot, task)
         )
         p = self._p
+        now = self._pipeline.snapshots.latest(p.snapshot)
+        # What changed while the call was decided, nobody has told us.
+        if now is not p.snapshot or _hangs_on_time(p, now):
+            self._changed(now, task)
         try:
             self._target, self._opened = await self._pipeline.router.stream(
                 p.targets,
@@ -575,7 +594,7 @@ class Stream:
             if self._cut_off:
                 task.uncancel()
                 await self._settle("revoked")
-                raise Revoked("The API key was revoked.") from None
+                raise Revoked(_CUT) from None
             raise
 
     async def rest(self) -> AsyncIterator[bytes]:
@@ -609,10 +628,13 @@ class Stream:
                 raise
             task.uncancel()
             await self._settle("revoked")
-            self.last = rewriter.broken(Revoked("The API key was revoked while the answer was streamed."))
+            self.last = rewriter.broken(Revoked(_CUT))
 
     async def close(self) -> None:
         """Hangs up upstream and settles what was delivered, if nothing else did. Safe to call in any state."""
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
         if self._forget is not None:
             self._forget()
             self._forget = None  # it knows this stream: only the collector could free the two together
@@ -675,13 +697,27 @@ class Stream:
 
     def _changed(self, snapshot: Snapshot, task: asyncio.Task[Any]) -> None:
         """A new snapshot of the tenant: is the key still there, and may it still call this model?"""
-        if _still_may(self._p, snapshot) or self._revoked:
+        self._snapshot = snapshot
+        if self._revoked:
             return
-        self._revoked = True
-        task.cancel()
+        if not _still_may(self._p, snapshot):
+            self._revoked = True
+            task.cancel()
+        elif self._clock is None and _hangs_on_time(self._p, snapshot):
+            self._clock = asyncio.get_running_loop().call_later(CLOCK_SECONDS, self._strike, task)
+
+    def _strike(self, task: asyncio.Task[Any]) -> None:
+        """Time has passed, which a policy may ask for as well."""
+        self._clock = None
+        self._changed(self._snapshot, task)
 
 
 # -- decisions without I/O ------------------------------------------------------------------------------------------
+
+#: How often a running stream is looked at whose policy asks what time it is.
+CLOCK_SECONDS = 1.0
+
+_CUT = "What allowed this call was taken away while it was answered: the key, the model, or a condition of the policy."
 
 #: A budget that cannot pay for so many output tokens (or all that were asked for) refuses the call.
 FEWEST_TOKENS = 16
@@ -704,11 +740,16 @@ def _rules(caller: Caller, snapshot: Snapshot) -> Rules:
         raise Unavailable(str(error)) from error
 
 
-def _purpose(call: Call) -> str:
-    """What the call is for, as its client says in the body's metadata; '' when it does not."""
-    metadata = call.body.get("metadata") or call.asked.get("metadata")
-    purpose = metadata.get("purpose") if isinstance(metadata, dict) else None
-    return purpose if isinstance(purpose, str) else ""
+def admitted(caller: Caller, snapshot: Snapshot, context: Context) -> Rules:
+    """The rules that hold in a context. Raises PolicyViolation where their conditions refuse everything."""
+    rules = _rules(caller, snapshot).at(context)
+    if rules.refusal:
+        raise PolicyViolation(rules.refusal)
+    return rules
+
+
+def _context(call: Call) -> Context:
+    return Context(call.client_ip, purpose_of(call.body.get("metadata") or call.asked.get("metadata")))
 
 
 def _budget_of(error: GatewayError) -> dict[str, str]:
@@ -936,9 +977,16 @@ def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
     if now is None:
         return False
     try:
-        return _may_call(now, rules_for(now, snapshot), p.model) and p.model.name in snapshot.parts[CATALOGUE]
+        rules = rules_for(now, snapshot).at(_context(p.call))
     except RulesError:
         return False
+    return not rules.refusal and _may_call(now, rules, p.model) and p.model.name in snapshot.parts[CATALOGUE]
+
+
+def _hangs_on_time(p: Prepared, snapshot: Snapshot) -> bool:
+    """Whether what a caller may now they may perhaps not in a moment, though nobody changes anything."""
+    now = snapshot.again(p.caller)
+    return now is not None and rules_for(now, snapshot).timed
 
 
 def _looked_at(done: asyncio.Future[Any]) -> None:

@@ -47,8 +47,8 @@ class Runtime:
 
         # One pool for each use: a search that waits must not make a key look slow.
         snapshot_pool, search_pool = make_pool(settings.DATABASE_URL, 2), make_pool(settings.DATABASE_URL, 4)
-        snapshots = Snapshots(settings.DATABASE_URL, snapshot_pool, settings.API_KEY_PEPPER)
-        leases = Leases(settings.DATABASE_URL)
+        snapshots = Snapshots(settings.DATABASE_DIRECT_URL, snapshot_pool, settings.API_KEY_PEPPER)
+        leases = Leases(settings.DATABASE_URL, settings.DATABASE_DIRECT_URL)
         journal = Journal(settings.DATABASE_URL, leases)
         limits = Limits(settings.REDIS_URL, workers=settings.WORKERS)
         keep = settings.RESPONSES_KEPT_DAYS

@@ -90,13 +90,17 @@ class DeploymentSerializer(Strict, serializers.ModelSerializer[Deployment]):
 
 class RouteSerializer(Strict):
     deployment = Reference(Deployment)
+    name = serializers.CharField(read_only=True, help_text="The deployment's.")
     weight = serializers.IntegerField(min_value=0, default=1)
     priority = serializers.IntegerField(min_value=0, default=1)
 
 
 class ModelSerializer(Strict, serializers.ModelSerializer[Model]):
+    """Who may not see routes sees a model's id and name."""
+
+    sometimes = ("created_at", "deployments")
     strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.PRIORITY)
-    deployments = RouteSerializer(many=True, write_only=True)
+    deployments = RouteSerializer(many=True)
 
     class Meta:
         model = Model
@@ -120,7 +124,13 @@ class ModelSerializer(Strict, serializers.ModelSerializer[Model]):
             }
             for route in instance.routes.all()
         ]
-        return {**super().to_representation(instance), "deployments": routes}
+        return {
+            "id": str(instance.pk),
+            "name": instance.name,
+            "strategy": instance.strategy,
+            "deployments": routes,
+            "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
 
 
 class PriceSerializer(Strict):

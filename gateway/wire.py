@@ -7,6 +7,7 @@ of CPU a batch where this costs 60.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ class Wire:
         self._connection, self._pg = connection, connection.pgconn
         self._loop = asyncio.get_running_loop()
         self._statements = {name: text.encode() for name, text in statements.items()}
+        self._names = {name: _name(text) for name, text in self._statements.items()}
         self._answer: asyncio.Future[None] | None = None
         self._error: tuple[str, str] | None = None
         self.alive, self._died = True, died
@@ -75,6 +77,9 @@ class Wire:
         if prepare:
             try:
                 await wire._prepare()
+            except Lost:
+                await wire.close()
+                raise
             except (Refused, Undone) as error:
                 await wire.close()
                 raise Lost(str(error)) from error
@@ -95,7 +100,7 @@ class Wire:
         try:
             for name, parameters in commands:
                 if self._prepared:
-                    self._pg.send_query_prepared(name.encode(), parameters)
+                    self._pg.send_query_prepared(self._names[name], parameters)
                 else:
                     self._pg.send_query_params(self._statements[name], parameters)
         except psycopg.Error as error:
@@ -104,7 +109,7 @@ class Wire:
 
     async def _prepare(self) -> None:
         for name, text in self._statements.items():
-            self._pg.send_prepare(name.encode(), text)
+            self._pg.send_prepare(self._names[name], text)
         await self._finish()
         self._prepared = True
 
@@ -156,3 +161,10 @@ class Wire:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(error)
             self._died()
+
+
+def _name(statement: bytes) -> bytes:
+    """What a statement is prepared as. Behind a pooler others prepare theirs on the same connection: of one name there
+    is one text, so that nobody ever runs another's.
+    """
+    return b"ch_" + hashlib.sha256(statement).hexdigest()[:32].encode()

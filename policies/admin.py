@@ -55,6 +55,7 @@ class StateFilter(ChoiceFilter):
 @admin.register(Policy)
 class PolicyPage(ReadOnlyAdmin):
     rights = "policies"
+    granted = "policy"
     lead = (
         "The most specific policy wins: key, department, tenant, platform. A narrower one only tightens what is locked."
     )

@@ -94,6 +94,11 @@ class Rules:
         return found
 
     @property
+    def timed(self) -> bool:
+        """Whether they depend on what time it is."""
+        return any(condition.hours is not None for condition in self.conditions)
+
+    @property
     def keeps_bodies(self) -> bool:
         """Whether prompts and answers are kept."""
         return self.logging in ("redacted", "full")

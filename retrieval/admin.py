@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_POST
 from tenants.console import cells
 from tenants.console import forms as inputs
 from tenants.console.filters import ChoiceFilter
-from tenants.console.member import Member
+from tenants.console.member import Member, grants_of
 from tenants.console.pages import TenantAdmin, counted
 from tenants.models import Clearance, Department
 
@@ -50,6 +51,7 @@ class CollectionForm(forms.Form):
 @admin.register(Collection)
 class CollectionPage(TenantAdmin):
     rights = "collections"
+    granted = "collection"
     refusals = (RetrievalError,)
     add_text = "Add collection"
     deletable = True
@@ -230,6 +232,22 @@ class DocumentPage(TenantAdmin):
             *super().get_urls(),
         ]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """To any collection; to which one, the upload is asked."""
+        granted = {right for kind, _, right in grants_of(request).given if kind == "collection"}
+        return super().has_add_permission(request) or "change" in granted
+
+    def has_change_permission(self, request: HttpRequest, obj: Document | None = None) -> bool:
+        """Documents are changed by those who may change documents, or their collection by grant."""
+        if obj is None:
+            return super().has_change_permission(request)
+        return self.is_own(request, obj) and self.writes(request, obj.collection_id)
+
+    def writes(self, request: HttpRequest, collection: UUID) -> bool:
+        """Whether the person may change what is in a collection."""
+        by_role = self.by_role(request, "change")
+        return grants_of(request).allow("collection", collection, "change", by_role=by_role)
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         failed = Document.objects.filter(state=State.FAILED).count() if self.has_change_permission(request) else 0
         address = reverse("admin:retrieval_document_retry_failed")
@@ -288,6 +306,9 @@ class DocumentPage(TenantAdmin):
         return inputs.form_page(self, request, form, title="Upload a document", submit="Upload", lead=self.lead)
 
     def submit(self, request: HttpRequest, form: DocumentForm) -> Any:
+        if not self.writes(request, form.cleaned_data["collection"].pk):
+            form.add_error("collection", "The documents of this collection are not yours to change.")
+            return None
         upload = form.upload(str(self.member(request).user))
         return inputs.attempt(form, lambda: services.submit(upload), RetrievalError)
 

@@ -184,7 +184,7 @@ class DocumentView(mixins.DestroyModelMixin, ReadView):
     def perform_destroy(self, instance: Document) -> None:
         _done(lambda: services.delete_document(instance.pk))
 
-    @extend_schema(request=OpenApiTypes.BINARY, responses={202: OpenApiTypes.OBJECT})
+    @extend_schema(request={JsonLines.media_type: OpenApiTypes.BINARY}, responses={202: OpenApiTypes.OBJECT})
     @action(detail=False, methods=["post"])
     def bulk(self, request: Request) -> Response:
         """JSON Lines of the JSON form; lines that cannot be accepted hold up no other."""

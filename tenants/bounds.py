@@ -7,7 +7,7 @@ have no maker here. Whoever replaces a key by a new one hands what it made to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
@@ -97,6 +97,11 @@ def grants_of(caller: Caller, rows: GrantRows, makers: Iterable[tuple[str, UUID]
     if not rows:
         return NO_GRANTS
     own = {("department", department) for department in caller.belongs_to} | caller.principals
+    return granted_to(own, rows, makers)
+
+
+def granted_to(own: Collection[tuple[str, UUID]], rows: GrantRows, makers: Iterable[tuple[str, UUID]] = ()) -> Grants:
+    """What is granted to somebody who is all of `own`, and denied to these or to `makers`."""
     given = {row[:3] for principal in own for row in rows.get(principal, ()) if not row[3]}
     denied = {row[:3] for principal in {*own, *makers} for row in rows.get(principal, ()) if row[3]}
     return Grants(frozenset(given), frozenset(denied)) if given or denied else NO_GRANTS

@@ -32,6 +32,19 @@ class Grants:
         """Objects of a kind that are not to be seen."""
         return frozenset(identity for of, identity, right in self.denied if of == kind and right == "view")
 
+    def allow(self, kind: str, identity: UUID, verb: str, *, by_role: bool, within: bool = True) -> bool:
+        """Whether something may be done to one object: `by_role` or by grant, unless it is denied.
+
+        `within` says that a grant may widen the role here.
+        """
+        denied = self.denied
+        if denied and ((kind, identity, verb) in denied or (kind, identity, "view") in denied):
+            return False
+        if by_role:
+            return True
+        verbs = SHOWING if verb == "view" else (verb,)
+        return within and any((kind, identity, wanted) in self.given for wanted in verbs)
+
 
 NO_GRANTS = Grants()
 
@@ -107,14 +120,8 @@ class Caller:
 
         A grant widens the role, never what the key itself was restricted to.
         """
-        denied = self.grants.denied
-        if denied and ((kind, identity, verb) in denied or (kind, identity, "view") in denied):
-            return False
-        if self.may(right):
-            return True
         within = self.scopes is None or right in self.scopes
-        verbs = SHOWING if verb == "view" else (verb,)
-        return within and any((kind, identity, wanted) in self.grants.given for wanted in verbs)
+        return self.grants.allow(kind, identity, verb, by_role=self.may(right), within=within)
 
     def may_call(self, model: str, identity: UUID) -> bool:
         """Whether this caller may call a model: by role or by grant, within the key's list of models."""

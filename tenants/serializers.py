@@ -32,9 +32,13 @@ from .tokens import ALGORITHMS, MOST_SKEW
 
 #: kinds of objects on which rights are granted one by one
 GRANTED = ("model", "collection", "policy", "budget")
+#: those of them that calls use
+USED = ("model", "collection")
 
 
 class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
+    sometimes = ("owner_key",)
+
     slug = serializers.SlugField(max_length=Tenant._meta.get_field("slug").max_length)  # a taken one is a conflict
     owner_key = serializers.CharField(read_only=True, required=False, help_text="Shown once, at creation.")
 
@@ -92,6 +96,8 @@ class LimitsSerializer(Strict):
 
 class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
     """`key` is shown once, at creation and rotation."""
+
+    shown = ("prefix", "user", "revoked_at", "created_at", "key")
 
     department = Reference(Department, by="slug", required=False, allow_null=True)
     departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
@@ -182,6 +188,12 @@ class GrantSerializer(Strict, serializers.ModelSerializer[Grant]):
         fields = ("id", "object", "to", "right", "deny", "created_at")
         read_only_fields = ("id", "created_at")
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        kind = attrs["object"][0]
+        if attrs["right"] == "use" and kind not in USED:
+            raise serializers.ValidationError({"right": f"A {kind} is viewed or changed; nobody uses one."})
+        return attrs
+
     def validate_object(self, value: dict[str, str]) -> tuple[str, UUID]:
         return self._found(value, GRANTED)
 
@@ -214,7 +226,7 @@ class WebhookSerializer(Strict, serializers.ModelSerializer[Webhook]):
 
     url = serializers.CharField(max_length=500)
     events = serializers.ListField(child=serializers.RegexField(r"^(\*|[a-z_]+\.(\*|[a-z_]+))$"), allow_empty=False)
-    secret = serializers.CharField(required=False, min_length=16, max_length=200, write_only=True)
+    secret = serializers.CharField(required=False, min_length=16, max_length=200)
     active = serializers.BooleanField(default=True)
 
     class Meta:

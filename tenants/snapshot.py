@@ -89,7 +89,7 @@ class _Known:
 
 
 class Snapshots:
-    """All snapshots of this worker. `start` before use, `stop` at the end."""
+    """All snapshots of this worker. `start` before use, `stop` at the end. `url` leads to notices, past any pooler."""
 
     def __init__(self, url: str, pool: Pool, pepper: bytes) -> None:
         self._url, self._pool, self._pepper = url, pool, pepper
@@ -154,6 +154,10 @@ class Snapshots:
         """The snapshot of a tenant, loaded if need be."""
         found = self._tenants.get(tenant)
         return found if found is not None else await self._load(tenant)
+
+    def latest(self, known: Snapshot) -> Snapshot:
+        """The newest snapshot of a tenant of whom one is known."""
+        return self._tenants.get(known.tenant, known)
 
     def _proves(self, credential: str, public_id: str, digest: bytes) -> bool:
         """Whether a key's stored digest is the credential's. One that was right before is known by a hash that costs

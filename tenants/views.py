@@ -234,6 +234,7 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
     def perform_destroy(self, instance: ApiKey) -> None:
         services.revoke_key(instance)
 
+    @extend_schema(request=RotationSerializer, responses={201: ApiKeySerializer})
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: str = "") -> Response:
         """A new key with the same rights; the old one works for `grace_seconds` more."""

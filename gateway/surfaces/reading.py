@@ -56,3 +56,9 @@ def is_whole(value: Any) -> bool:
 def _place(error: orjson.JSONDecodeError) -> str:
     """Where it is wrong, without the text around it."""
     return f"line {error.lineno}, column {error.colno}"
+
+
+def purpose_of(metadata: Any) -> str:
+    """What a request is for, as its client says in `metadata`; '' when it does not."""
+    purpose = metadata.get("purpose") if isinstance(metadata, dict) else None
+    return purpose if isinstance(purpose, str) else ""

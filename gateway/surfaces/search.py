@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway.data import RetrievalRequest
 from gateway.errors import InvalidRequest
 
-from .reading import is_whole, read_object
+from .reading import is_whole, purpose_of, read_object
 
 MOST_PASSAGES = 100
 MOST_QUERIES = 8
@@ -21,8 +22,11 @@ def parse(raw: bytes) -> RetrievalRequest:
     body = read_object(raw)
     if body.get("query") is None:
         raise InvalidRequest(_NO_QUERY, param="query")
-    _known(body, _FIELDS, "")
-    return _request(body, "")
+    _known(body, _FIELDS | {"metadata"}, "")
+    metadata = body.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise InvalidRequest("metadata must be an object.", param="metadata")
+    return replace(_request(body, ""), purpose=purpose_of(metadata))
 
 
 def retrieval(asked: Any, place: str = "") -> RetrievalRequest:

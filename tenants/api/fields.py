@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import Model
@@ -15,7 +15,13 @@ from tenants.isolation.scope import CLEARANCES
 
 
 class Strict(serializers.Serializer[Any]):
-    """An unknown field is an error that names it, so that a misspelt one is never silently without effect."""
+    """An unknown field is an error that names it, so that a misspelt one is never silently without effect.
+
+    For the OpenAPI document: `sometimes` are fields that not every answer has, `shown` texts that answers have besides.
+    """
+
+    sometimes: ClassVar[tuple[str, ...]] = ()
+    shown: ClassVar[tuple[str, ...]] = ()
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):

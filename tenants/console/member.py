@@ -8,14 +8,18 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from tenants.bounds import granted_to
+from tenants.data import NO_GRANTS, Grants
+from tenants.directory import GRANTS, grant_rows
 from tenants.isolation import PLATFORM, current
 from tenants.models import ApiKey, Membership, MembershipDepartment, Tenant
 from tenants.roles import Role, may
+from tenants.services import rows_of
 
 #: Roles in the platform's tenant that may open every other tenant.
 OPENERS = frozenset({Role.OWNER, Role.ADMIN})
 
-_CACHE = "_console_member"
+_CACHE, _GRANTS = "_console_member", "_console_grants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,23 @@ def member_of(request: HttpRequest) -> Member | None:
     return found
 
 
+def grants_of(request: HttpRequest) -> Grants:
+    """What is granted to the signed-in person on single objects of the open tenant, or denied; read once a request."""
+    member = member_of(request)
+    if member is None:
+        return NO_GRANTS
+    if not hasattr(request, _GRANTS):
+        own = {("user", member.user), *(("department", department) for department in member.departments or ())}
+        setattr(request, _GRANTS, granted_to(own, grant_rows(rows_of(GRANTS))))
+    found: Grants = getattr(request, _GRANTS)
+    return found
+
+
 def forget(request: HttpRequest) -> None:
     """Reads the member anew on the next question: after signing in, or opening another tenant."""
-    if hasattr(request, _CACHE):
-        delattr(request, _CACHE)
+    for known in (_CACHE, _GRANTS):
+        if hasattr(request, known):
+            delattr(request, known)
 
 
 def _read(request: HttpRequest) -> Member | None:

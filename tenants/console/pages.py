@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin
 
 from tenants.isolation import current
 
-from .member import Member, member_of
+from .member import Member, grants_of, member_of
 
 REASON_LENGTH = 300
 
@@ -71,6 +71,8 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     """
 
     rights: ClassVar[str] = ""
+    #: The kind of these objects, where rights on single ones are granted and denied.
+    granted: ClassVar[str] = ""
     deletable: ClassVar[bool] = False
     addable: ClassVar[bool] = True
     #: Errors of the app's services whose message is for people.
@@ -93,13 +95,27 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     add_text: ClassVar[str] = "Add"
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        """Without what is denied to the person; where the role shows nothing, only what is granted."""
         found: models.QuerySet[Any] = super().get_queryset(request)
-        return found
+        if not self.granted:
+            return found
+        grants = grants_of(request)
+        found = found.exclude(pk__in=hidden) if (hidden := grants.hidden(self.granted)) else found
+        return found if self.by_role(request, "view") else found.filter(pk__in=grants.shown(self.granted))
 
-    def may(self, request: HttpRequest, verb: str) -> bool:
+    def by_role(self, request: HttpRequest, verb: str) -> bool:
         """Whether the person's role has `<rights>.<verb>` in the open tenant."""
         member = member_of(request)
         return member is not None and member.may(f"{self.rights}.{verb}")
+
+    def may(self, request: HttpRequest, verb: str, obj: Any = None) -> bool:
+        """Whether the person may do that: by role or, to an object of a kind that is granted, by a grant on it."""
+        by_role = self.by_role(request, verb)
+        if not self.granted:
+            return by_role
+        if obj is not None:
+            return grants_of(request).allow(self.granted, obj.pk, verb, by_role=by_role)
+        return by_role or (verb == "view" and bool(grants_of(request).shown(self.granted)))
 
     def member(self, request: HttpRequest) -> Member:
         """The person in the open tenant, on pages that nobody reaches without one."""
@@ -111,13 +127,13 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
         return self.may(request, "view")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may(request, "view")
+        return self.may(request, "view", obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.addable and self.may(request, "change")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may(request, "change") and self.is_own(request, obj)
+        return self.may(request, "change", obj) and self.is_own(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.deletable and self.has_change_permission(request, obj)

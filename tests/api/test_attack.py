@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 from django.test import Client
 from django.urls import get_resolver
 from django.utils import timezone
 
 from audit.seals import seal
 from audit.services import record
+from audit.tasks import erasure_task, export_task
 from billing.models import Notice
+from billing.tasks import reconcile_task, report_task, rerate_task
+from retrieval.models import IngestItem
+from retrieval.tasks import ingest
 from tenants.api.views import ManagementView
 from tenants.ids import uuid7
 from tenants.isolation import scope
@@ -177,8 +183,102 @@ def test_what_globex_makes_cannot_point_at_acmes(things: dict[str, str], globex:
             },
         ),
     ]
+    research, key = str(globex.departments["research"].pk), str(globex.key_ids[globex.keys["developer"]])
+    attempts += [
+        ("api-keys", {"name": "x", "departments": [things["departments"]]}),
+        ("collections", {"name": "x", "department": things["departments"]}),
+        (
+            "prices",
+            {"deployment": things["deployments"], "kind": "input", "per_million": "1", "valid_from": "2020-01-01"},
+        ),
+        ("budgets", {"scope": "key", "target": things["api-keys"], "period": "day", "limit": "1.00"}),
+        ("budgets", {"scope": "department", "target": things["departments"], "period": "day", "limit": "1.00"}),
+        ("budget-requests", {"budget": things["budgets"], "limit": "20.00", "reason": "x"}),
+        ("billing/reports", {"kind": "usage", "department": things["departments"]}),
+        (
+            "billing/report-schedules",
+            {"name": "x", "kind": "usage", "every": "day", "department": things["departments"]},
+        ),
+        ("policies/simulate", {"policy": things["policies"], "text": "x"}),
+        ("redact", {"policy": things["policies"], "text": "x"}),
+        (
+            "grants",
+            {"object": {"type": "budget", "id": things["budgets"]}, "to": {"type": "key", "id": key}, "right": "view"},
+        ),
+        (
+            "identity-providers",
+            {
+                "name": "x",
+                "issuer": "https://93.184.216.35/",
+                "audience": "x",
+                "department_claim": "d",
+                "departments": {"x": things["departments"]},
+            },
+        ),
+    ]
     answers = [(path, call("post", f"/api/v1/{path}", globex.owner_key, body).status_code) for path, body in attempts]
-    assert answers == [(path, 400) for path, _ in attempts]
+    assert [answer for answer in answers if answer[1] not in (400, 404)] == []
+    changes = [
+        (f"api-keys/{key}", {"department": things["departments"]}),
+        (f"api-keys/{key}", {"departments": [research, things["departments"]]}),
+    ]
+    answers = [(path, call("patch", f"/api/v1/{path}", globex.owner_key, body).status_code) for path, body in changes]
+    assert answers == [(path, 400) for path, _ in changes]
+
+
+def test_a_bulk_upload_reaches_no_foreign_collection(things: dict[str, str], acme: House, globex: House):
+    for name in (things["collections"], "house-secret"):
+        line = json.dumps({"collection": name, "text": "x", "departments": [things["departments"]]}).encode()
+        headers = {"authorization": f"Bearer {globex.owner_key}"}
+        sent = Client().post("/api/v1/documents/bulk", line, "application/x-ndjson", headers=headers).json()
+        assert (sent["accepted"], [row["line"] for row in sent["rejected"]]) == (0, [1])
+
+
+@pytest.mark.parametrize(("path", "view"), [found for found in routes() if "{id}" not in found[0]])
+def test_no_filter_finds_acmes_by_id_or_name(things: dict[str, str], acme: House, globex: House, path: str, view: Any):
+    for name in view.filters:
+        for value in {*things.values(), "house-secret", acme.slug}:
+            answer = call("get", f"{path}?{name}={value}", globex.owner_key)
+            assert answer.status_code in (200, 400, 405), (name, value)
+            if answer.status_code == 200:
+                assert answer.json()["results"] == [], (name, value)
+
+
+def test_an_export_of_acmes_request_is_empty(things: dict[str, str], globex: House):
+    body = {"format": "jsonl", "request_id": things["audit/receipts"]}
+    made = call("post", "/api/v1/audit/exports", globex.owner_key, body).json()
+    export_task(str(globex.id), made["id"])
+    done = call("get", f"/api/v1/audit/exports/{made['id']}", globex.owner_key).json()
+    assert (done["state"], done["records"]) == ("succeeded", 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        ("audit/exports", export_task),
+        ("billing/reports", report_task),
+        ("billing/reconciliations", reconcile_task),
+        ("billing/reratings", rerate_task),
+        ("erasure-requests", lambda tenant, row: erasure_task(tenant, row, "searching")),
+        ("erasure-requests", lambda tenant, row: erasure_task(tenant, row, "erasing")),
+        ("documents", lambda tenant, row: ingest(tenant, [row])),
+    ],
+)
+def test_a_task_with_a_foreign_id_does_nothing(
+    things: dict[str, str], acme: House, globex: House, kind: str, task: Any
+):
+    """As if somebody had put a message of their own into the queue."""
+
+    def state() -> Any:
+        return call("get", f"/api/v1/{kind}/{things[kind]}", acme.owner_key).json()
+
+    before, row = state(), things[kind]
+    if kind == "documents":
+        with scope(acme.id):
+            row = str(IngestItem.objects.filter(document_id=things[kind]).values_list("pk", flat=True)[0])
+    with suppress(ObjectDoesNotExist):
+        task(str(globex.id), row)
+    assert state() == before
 
 
 def test_every_action_of_every_route_has_a_right():
@@ -186,6 +286,17 @@ def test_every_action_of_every_route_has_a_right():
         actions = {name for name in ("list", "retrieve", "create", "partial_update", "destroy") if hasattr(view, name)}
         actions |= {action.__name__ for action in view.get_extra_actions()}
         assert actions <= set(view.rights), path
+
+
+@pytest.mark.parametrize(("path", "view"), routes())
+def test_an_action_without_a_right_is_refused(
+    things: dict[str, str], acme: House, monkeypatch: pytest.MonkeyPatch, path: str, view: Any
+):
+    monkeypatch.setattr(view, "rights", {})
+    target = path.replace("{id}", things.get(kind(path), ""))
+    answers = {method: call(method, target, acme.owner_key, {}).status_code for method in METHODS}
+    assert set(answers.values()) <= {403, 405}, answers
+    assert 403 in answers.values()
 
 
 def test_nobody_is_answered_without_a_key(globex: House):

@@ -14,12 +14,14 @@ import httpx
 import psycopg
 import pytest
 
-from tests.baddays.conftest import House, Installation, crashed, eventually
+from tests.baddays.conftest import Answer, House, Installation, crashed, eventually
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Clients that keep their connection, so that both workers are asked.
-CLIENTS, ROUNDS = 8, 8
+#: Clients that keep their connection, so that both workers are asked; together about a hundred samples.
+CLIENTS, ROUNDS = 8, 13
+#: So many refusals in a row, and a client needs no more to be convinced.
+CONVINCED = 10
 ANNOUNCE = (Path(__file__).parents[2] / "tenants" / "isolation" / "sql" / "announce.sql").read_text()
 
 
@@ -49,7 +51,7 @@ class Crowd:
 
     def until_refused(self, change: Callable[[], Any]) -> tuple[list[float], set[int]]:
         """Seconds from the change's commit to each client's last answer that still came, and how they are refused."""
-        last = [0.0] * CLIENTS
+        last, in_a_row = [0.0] * CLIENTS, [0] * CLIENTS
         refused: set[int] = set()
         over = threading.Event()
 
@@ -57,9 +59,10 @@ class Crowd:
             while not over.is_set():
                 began, status = time.monotonic(), self.ask(self._clients[number])
                 if status == 200:
-                    last[number] = began
+                    last[number], in_a_row[number] = began, 0
                 else:
                     refused.add(status)
+                    in_a_row[number] += 1
                 time.sleep(0.01)
 
         threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
@@ -67,8 +70,8 @@ class Crowd:
             thread.start()
         try:
             change()
-            committed = time.monotonic()
-            time.sleep(LONGEST)
+            self.committed = committed = time.monotonic()
+            eventually(lambda: min(in_a_row) >= CONVINCED, LONGEST)
         finally:
             over.set()
             for thread in threads:
@@ -77,6 +80,26 @@ class Crowd:
 
 
 LONGEST = 1.5
+
+
+class Streams:
+    """Streams of ten seconds that a key has running, one at each worker or more."""
+
+    def __init__(self, acme: House, key: str, number: int = 4) -> None:
+        self._got: list[Answer] = []
+        before = acme.vendor.asked["slow"]
+        work = lambda: self._got.append(acme.ask("slow", stream=True, key=key, max_tokens=200))  # noqa: E731
+        self._threads = [threading.Thread(target=work) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+        assert eventually(lambda: acme.vendor.asked["slow"] >= before + number, 20)
+
+    def cut(self) -> list[float]:
+        """When each ended, of those that were cut in the middle."""
+        for thread in self._threads:
+            thread.join(30)
+        assert {(answer.status, answer.whole) for answer in self._got} == {(200, False)}
+        return [answer.ended for answer in self._got]
 
 
 @contextmanager
@@ -102,7 +125,18 @@ def test_a_revoked_key_is_refused_by_every_worker_within_a_second(acme: House):
             assert refused == {401}
             delays += found
     delays.sort()
+    assert len(delays) > 100
+    print(f"in force after: median {delays[len(delays) // 2]:.3f} s, p99 {delays[int(len(delays) * 0.99)]:.3f} s")
     assert delays[int(len(delays) * 0.99)] <= 1.0, delays[-5:]
+
+
+def test_running_streams_are_cut_within_two_seconds(acme: House):
+    made = acme.new_key()
+    assert eventually(lambda: {acme.ask(key=made["key"]).status for _ in range(4)} == {200}, 10)
+    streams = Streams(acme, made["key"])
+    acme.at.manage(acme.owner, "DELETE", f"api-keys/{made['id']}")
+    committed = time.monotonic()
+    assert max(streams.cut()) - committed <= 2.0
 
 
 @pytest.mark.parametrize("what", ["policy", "model", "maker"])
@@ -135,8 +169,11 @@ def test_without_redis_and_notices_it_takes_five_seconds_at_most(acme: House, mo
     made = acme.new_key()
     with Crowd(acme, made["key"]) as crowd:
         assert eventually(crowd.warm, 10)
+        streams = Streams(acme, made["key"])
         with without_notices(acme.at), crashed(acme.at.redis):
             path = f"api-keys/{made['id']}"
             delays, refused = crowd.until_refused(lambda: acme.at.manage(acme.owner, "DELETE", path))
+            cut = max(streams.cut()) - crowd.committed
     assert refused == {401}
     assert 0 < max(delays) <= 5.0
+    assert cut <= 5.0

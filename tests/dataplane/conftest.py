@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -36,9 +37,10 @@ IMPATIENT = {"hang", "stalls"}
 
 
 class Server:
-    """One worker on a socket of its own."""
+    """One worker on a socket of its own; `environment` is what differs from the tests' own."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
+        self._environment = os.environ | environment
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(512)
@@ -48,7 +50,7 @@ class Server:
     def start(self) -> None:
         fd = self._listener.fileno()
         command = [sys.executable, "-m", "config.serve", str(fd)]
-        self.process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=dict(os.environ), pass_fds=(fd,))
+        self.process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=self._environment, pass_fds=(fd,))
         for _ in range(300):
             try:
                 if httpx.get(self.root + "/readyz", timeout=5).status_code == 200:
@@ -63,16 +65,25 @@ class Server:
         self._listener.close()
 
 
-@pytest.fixture(scope="session")
-def server(database: None) -> Iterator[Server]:
+@contextmanager
+def serving(**environment: str) -> Iterator[Server]:
+    """A server that runs, with the platform's own policy and models."""
     with scope(PLATFORM):
         _baseline()
         _offline_models()
     Path(settings.HOME).mkdir(exist_ok=True, parents=True)
-    made = Server()
+    made = Server(**environment)
     made.start()
-    yield made
-    made.stop()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def server(database: None) -> Iterator[Server]:
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
@@ -159,3 +160,55 @@ def test_a_running_stream_is_cut_when_its_key_is_revoked_or_its_model_withdrawn(
     waited, text = end_of_stream(gateway, third, lambda: gateway.manage("DELETE", f"models/{identity}"))
     assert (waited < CUT, "[DONE]" in text) == (True, False)
     assert becomes(lambda: status(gateway, third, "slow"), (404, "model_not_found")) < KNOWN
+
+
+def clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S")
+
+
+def test_a_running_stream_is_cut_when_the_time_for_it_is_over(gateway: Gateway):
+    key = gateway.acme.key("developer", "legal")
+    gateway["slow"]
+    becomes(lambda: status(gateway, key), (200, ""))
+    place = {"scope": "key", "target": str(gateway.acme.key_ids[key])}
+    ends = datetime.now(UTC) + timedelta(seconds=3)
+    hours = {"from": clock(ends - timedelta(hours=2)), "to": clock(ends)}
+    rules = {"conditions": [{"unless": {"time": hours}, "refuse": "Only in office hours."}]}
+    policy = gateway.manage("POST", "policies", {"name": token_hex(4), "applies_to": place, "rules": rules}, expect=201)
+    waited, text = end_of_stream(
+        gateway, key, lambda: gateway.manage("POST", f"policies/{policy['id']}/activate", expect=200)
+    )
+    assert datetime.now(UTC) < ends + timedelta(seconds=CUT)
+    assert waited > 0.5  # it went on as long as it might
+    assert ('"code":"revoked"' in text.replace(" ", ""), "[DONE]" in text) == (True, False)
+    assert status(gateway, key) == (403, "policy_violation")
+
+
+def test_what_refuses_calls_refuses_searches_and_all_else_that_tells_of_texts(gateway: Gateway):
+    key = gateway.acme.key("developer", "legal")
+    headers = {"authorization": f"Bearer {key}"}
+    becomes(lambda: status(gateway, key), (200, ""))
+    place = {"scope": "key", "target": str(gateway.acme.key_ids[key])}
+    rules = {"conditions": [{"unless": {"purpose": ["support"]}, "refuse": "Say that it is for support."}]}
+    policy = gateway.manage("POST", "policies", {"name": token_hex(4), "applies_to": place, "rules": rules}, expect=201)
+    gateway.manage("POST", f"policies/{policy['id']}/activate", expect=200)
+    becomes(lambda: status(gateway, key), (403, "policy_violation"))
+    messages = [{"role": "user", "content": "x"}]
+    for path, body in (
+        ("retrieval/search", {"query": "x"}),
+        ("moderations", {"input": "x"}),
+        ("messages/count_tokens", {"model": gateway["echo"], "messages": messages}),
+        ("embeddings", {"model": gateway["embed"], "input": "x"}),
+        ("rerank", {"model": "local-rerank", "query": "x", "documents": ["x"]}),
+        ("completions", {"model": gateway["echo"], "prompt": "x"}),
+        ("responses", {"model": gateway["echo"], "input": "x"}),
+        ("messages", {"model": gateway["echo"], "messages": messages, "max_tokens": 20}),
+    ):
+        answer = httpx.post(f"{gateway.root}/v1/{path}", json=body, headers=headers, timeout=30)
+        assert (path, answer.status_code) == (path, 403), answer.text
+    search = {"query": "x", "metadata": {"purpose": "support"}}
+    assert httpx.post(f"{gateway.root}/v1/retrieval/search", json=search, headers=headers).status_code == 200
+    search = {"query": "x", "metadata": {"purpose": "sales"}}
+    refused = httpx.post(f"{gateway.root}/v1/retrieval/search", json=search, headers=headers)
+    [event] = gateway.events(refused.headers["x-request-id"])
+    assert (event["action"], event["decision"]) == ("call.refused", "deny")

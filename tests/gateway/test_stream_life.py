@@ -15,6 +15,7 @@ import pytest
 from billing.services import Prices
 from gateway.data import Call
 from gateway.door import _stream
+from gateway.errors import Revoked
 from gateway.pipeline import Stream
 from gateway.routing import Router
 from policies.guardrails import Guardrails
@@ -29,10 +30,11 @@ pytestmark = pytest.mark.asyncio
 
 def prepared(url: str) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": "good morning"}], "stream": True}
+    tenant = uuid7()
     return SimpleNamespace(
         call=Call(uuid7(), "chat", "m", body, stream=True),
-        caller=SimpleNamespace(tenant=uuid7(), key=uuid7(), origin=None),
-        snapshot=SimpleNamespace(parts={"prices": Prices()}),
+        caller=SimpleNamespace(tenant=tenant, key=uuid7(), origin=None),
+        snapshot=Snapshot(tenant, (1, 1), {}, {"prices": Prices()}),
         rules=SimpleNamespace(guardrails=Guardrails(), keeps_bodies=False),
         targets=[target(url)],
         masked=Masked(body, {}, Vault()),
@@ -105,6 +107,18 @@ async def test_a_key_that_is_revoked_while_its_client_does_not_read_ends_the_str
         await asyncio.wait_for(answering, 5)
     assert pipeline.settled == ["revoked"]
     assert not client.ended
+
+
+async def test_a_key_that_is_revoked_while_its_call_is_decided_gets_no_stream() -> None:
+    pipeline = Pipeline()
+    async with Vendor(slowly) as vendor:
+        call = prepared(vendor.url)
+        pipeline.snapshots._keep(Snapshot(call.caller.tenant, (2, 2), {}, {}))  # before anybody watches for this call
+        stream = Stream(pipeline, call)  # type: ignore[arg-type]
+        with pytest.raises(Revoked):
+            await stream.start(lambda _: None)
+        await stream.close()
+    assert pipeline.settled == ["revoked"]
 
 
 async def test_a_stream_that_has_ended_is_freed_at_once() -> None:
