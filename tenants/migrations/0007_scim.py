@@ -5,10 +5,11 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.text
 import django.utils.timezone
+from django.db import migrations, models
+
 import tenants.ids
 import tenants.isolation.model
 from tenants.isolation.operations import Wall
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
