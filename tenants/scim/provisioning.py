@@ -41,8 +41,6 @@ from .resources import GroupValues, UserValues, address_of
 #: Where provisioning begins, and where it comes back to when groups give nothing.
 LEAST = (Role.MEMBER, Clearance.PUBLIC)
 
-_OWNER = "An owner of the tenant: only another owner changes that, in the console under People."
-
 
 def one_at_a_time() -> None:
     """Waits until no other write of the open tenant's provisioning runs; until this transaction ends, none begins."""
@@ -68,7 +66,11 @@ def change_user(row: ScimUser, values: UserValues) -> ScimUser:
     """The person as they are told of now. Raises Taken, and Invalid for an owner who would lose their place."""
     moves = values.active and row.membership is not None and values.address != address_of(row.user_name, row.emails)
     if moves and row.membership is not None and row.membership.role == Role.OWNER:
-        raise Invalid(f"The address of {_OWNER[0].lower()}{_OWNER[1:]}", "mutability")
+        raise Invalid(
+            "This is an owner, whose address is not changed from outside: make them a plain member here first, or add "
+            "the new address as another owner.",
+            "mutability",
+        )
     changed = _name_user(row, values)
     if row.membership is not None and (moves or not values.active):
         _end(row)
