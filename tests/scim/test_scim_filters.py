@@ -136,10 +136,12 @@ WORDS = [
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=12))
 def test_nothing_else_ever_goes_wrong(words: list[str]):
+    found = None
     try:
         filters.matches(filters.parse(" ".join(words), USER), ALICE)
     except Invalid as error:
-        assert error.word == "invalidFilter"
+        found = error
+    assert found is None or found.word == "invalidFilter"
 
 
 @pytest.fixture(scope="module")
