@@ -333,14 +333,14 @@ def text(column: str, *, exact: bool = False) -> Column:
     return condition
 
 
-def identity(column: str) -> Column:
-    """A column of ids."""
+def identity(rows: Callable[[UUID], Q]) -> Column:
+    """An id, and the rows that have it."""
 
     def condition(operator: str, value: Value) -> Narrowed | None:
         if operator != "eq" or not isinstance(value, str):
             return None
         try:
-            return Narrowed(Q(**{column: UUID(value)}), exact=False)
+            return Narrowed(rows(UUID(value)), exact=False)
         except ValueError:
             return Narrowed(NONE)
 

@@ -18,7 +18,7 @@ from . import filters
 from .attributes import GROUP, USER, Attribute, Kind
 from .errors import Invalid, invalid_path, invalid_value
 
-LONGEST = 255
+LONGEST, LONGEST_ADDRESS = 255, 254  #: characters
 MOST_EMAILS = 20
 MOST_MEMBERS = 20_000
 
@@ -67,6 +67,8 @@ def address_of(user_name: str, emails: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _is_address(text: str) -> bool:
+    if len(text) > LONGEST_ADDRESS:
+        return False
     try:
         validate_email(text)
     except ValidationError:
@@ -156,7 +158,7 @@ def _emails(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _email(one: Mapping[str, Any]) -> dict[str, Any]:
     value = _text(one, "value")
-    if not _is_address(value) or len(value) > 254:
+    if not _is_address(value):
         raise invalid_value(f"{value[:100]!r} is no e-mail address.")
     kept: dict[str, Any] = {"value": value}
     for name in ("display", "type"):

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import IntegrityError, InterfaceError, OperationalError
-from django.db.models import F, Prefetch, QuerySet
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -59,6 +59,8 @@ class ScimView(View):
             return _refusal(errors.TooLarge())
         except IntegrityError as error:
             return _refusal(_conflict(error))
+        except DataError:
+            return _refusal(errors.invalid_value("A value is malformed, or too long."))
         except (OperationalError, InterfaceError):
             return _refusal(errors.Unavailable())
         except Exception:
@@ -66,7 +68,8 @@ class ScimView(View):
             return _failed()
 
     def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST:
+        said = str(request.META.get("CONTENT_LENGTH") or "0")
+        if said.isdecimal() and int(said) > LARGEST:
             raise errors.TooLarge
         self.caller = _caller(request)
         # The person behind a key is left out: of other tenants nothing is to be seen here, whoever they are.
@@ -286,12 +289,14 @@ class ListView(ResourcesView):
         if narrowed.exact:
             rows = self._ordered(self.rows(wanted).filter(narrowed.condition))
             return list(rows[start : start + count]), rows.count()
-        whole = resources.Projection(self.kind)
+        unasked = ",".join(name for name in ("groups", "members") if name not in text.lower())
+        whole = resources.Projection(self.kind, excluded=unasked)
         asked = list(self._ordered(self.rows(whole).filter(narrowed.condition))[: MOST_ASKED + 1])
         if len(asked) > MOST_ASKED:
             raise errors.Invalid("Too many could be meant: filter by userName, externalId or displayName.", "tooMany")
-        found = [row for row in asked if filters.matches(node, self.shown(row, whole))]
-        return found[start : start + count], len(found)
+        found = [row.pk for row in asked if filters.matches(node, self.shown(row, whole))]
+        page = {row.pk: row for row in self.rows(wanted).filter(pk__in=found[start : start + count])}
+        return [page[identity] for identity in found[start : start + count]], len(found)
 
     def _ordered(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         path = self.request.GET.get("sortBy", "")
@@ -350,7 +355,9 @@ class OneView(ResourcesView):
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
-    """The request's JSON object. Raises Invalid."""
+    """The request's JSON object. Raises Invalid, TooLarge."""
+    if len(request.body) > LARGEST:
+        raise errors.TooLarge
     try:
         found = json.loads(request.body)
     except (ValueError, RecursionError):
@@ -365,7 +372,7 @@ class _Users(ResourcesView):
 
     kind = USER
     columns: ClassVar[Mapping[str, Column]] = {
-        "id": filters.identity("pk"),
+        "id": filters.identity(lambda identity: Q(pk=identity)),
         "externalid": filters.text("external_id", exact=True),
         "username": filters.text("user_name"),
         "displayname": filters.text("display_name"),
@@ -418,17 +425,22 @@ class UserView(_Users, OneView):
     """/Users/{id}"""
 
 
+def _with_member(user: UUID) -> Q:
+    """The groups that a user is in."""
+    return Q(pk__in=ScimMember.objects.filter(user_id=user).values("group_id"))
+
+
 class _Groups(ResourcesView):
     """What is particular to groups. After a PATCH a large one is not shown whole, unless that is asked for."""
 
     kind = GROUP
     patched = 204
     columns: ClassVar[Mapping[str, Column]] = {
-        "id": filters.identity("pk"),
+        "id": filters.identity(lambda identity: Q(pk=identity)),
         "externalid": filters.text("external_id", exact=True),
         "displayname": filters.text("display_name"),
-        "members": filters.identity("members__user_id"),
-        "members.value": filters.identity("members__user_id"),
+        "members": filters.identity(_with_member),
+        "members.value": filters.identity(_with_member),
         "meta.created": filters.time("created_at"),
         "meta.lastmodified": filters.time("updated_at"),
     }
