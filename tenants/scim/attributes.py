@@ -143,9 +143,10 @@ USER = Kind(
         Attribute("displayName", "The name as it is shown."),
         Attribute(
             "emails",
-            "E-mail addresses; by the primary one a person is known here.",
+            "E-mail addresses; by the primary one a person is known here. Without any, userName has to be one.",
             "complex",
             multi=True,
+            required=True,
             parts=(
                 Attribute("value", "The address."),
                 Attribute("display", "How it is shown."),
