@@ -63,6 +63,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
         Item("People", "group", "tenants.membership"),
         Item("API keys", "key", "tenants.apikey"),
         Item("Identity providers", "badge", "tenants.identityprovider"),
+        Item("Provisioning (SCIM)", "sync", "tenants.groupmapping"),
     ),
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),

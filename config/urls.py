@@ -19,6 +19,7 @@ urlpatterns = [
     path("console/", admin.site.urls),
     re_path("^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path("^api/docs/?$", DocsView.as_view(), name="docs"),
+    path("scim/v2", include("tenants.scim.urls")),
     *(path("api/v1/", include(f"{app}.urls")) for app in apps),
     re_path("^api/", csrf_exempt(no_such_route)),
 ]

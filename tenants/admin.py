@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from . import services
-from .console import cells, identity  # noqa: F401  its page is registered
+from .console import cells, identity, provisioning  # noqa: F401  their pages are registered
 from .console import forms as inputs
 from .console.filters import ChoiceFilter
 from .console.member import Member, member_of, visible_keys

@@ -9,6 +9,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionAbstract
 
 from .ids import uuid7
@@ -326,3 +327,89 @@ class IdentityProvider(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ScimUser(TenantModel):
+    """A person as the tenant's identity provider tells of them (RFC 7643): the tenant's own view, beside the account
+    that other tenants may share. Without a membership they are not active. `given_…` is what groups gave last.
+
+    Personal data: names, user name, e-mail addresses, the identity provider's id.
+    """
+
+    user_name = models.CharField(max_length=255)
+    external_id = models.CharField(max_length=255, blank=True, default="")
+    display_name = models.CharField(max_length=255, blank=True, default="")
+    formatted = models.CharField(max_length=255, blank=True, default="")
+    given_name = models.CharField(max_length=255, blank=True, default="")
+    family_name = models.CharField(max_length=255, blank=True, default="")
+    emails = models.JSONField(default=list, blank=True)
+    membership = TenantForeignKey(Membership, models.SET_NULL, null=True, related_name="provisioned")
+    given_role = models.CharField(max_length=20, choices=Role.choices, blank=True, default="")
+    given_clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, null=True)
+    given_departments = ArrayField(models.UUIDField(), default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("tenant", Lower("user_name"), name="scim_user_name"),
+            models.UniqueConstraint(fields=["tenant", "membership"], name="scim_user_place"),
+        ]
+        indexes = [models.Index(fields=["tenant", "external_id"], name="scim_user_external")]
+
+    def __str__(self) -> str:
+        return self.user_name
+
+
+class ScimGroup(TenantModel):
+    """A group of the tenant's identity provider. What it gives stands in GroupMapping. Personal data: none."""
+
+    display_name = models.CharField(max_length=255)
+    external_id = models.CharField(max_length=255, blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", Lower("display_name"), name="scim_group_name")]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class ScimMember(TenantModel):
+    """A person's place in a group of the identity provider. Personal data: who belongs where."""
+
+    group = TenantForeignKey(ScimGroup, models.CASCADE, related_name="members")
+    user = TenantForeignKey(ScimUser, models.CASCADE, related_name="groups")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "group", "user"], name="scim_member_once")]
+
+
+class ScimContact(TenantModel):
+    """When the tenant's identity provider was last here, to the minute. Personal data: none."""
+
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="one_scim_contact")]
+
+
+class GroupMapping(TenantModel):
+    """What the members of a group of the identity provider get: a department, a role (never owner), a clearance.
+
+    Personal data: none.
+    """
+
+    group = models.CharField(max_length=255)
+    department = TenantForeignKey(Department, models.PROTECT, related_name="+", null=True, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices, blank=True, default="")
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["group"]
+        constraints = [models.UniqueConstraint("tenant", Lower("group"), name="one_mapping_per_group")]
+
+    def __str__(self) -> str:
+        return self.group

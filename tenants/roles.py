@@ -31,6 +31,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
         "tenants.change": {O},
         "identity.view": {O},
         "identity.change": {O},
+        "scim.use": {O},  # provisioning: for keys that an owner restricts to it
         "departments.view": {O, A},
         "departments.change": {O, A},
         "users.view": {O, A},

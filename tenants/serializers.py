@@ -20,6 +20,7 @@ from .models import (
     ApiKeyDepartment,
     Department,
     Grant,
+    GroupMapping,
     IdentityProvider,
     Membership,
     Tenant,
@@ -393,3 +394,30 @@ class CheckedSerializer(serializers.Serializer[Any]):
     problem = serializers.CharField()
     keys = serializers.IntegerField()
     caller = TriedCallerSerializer(allow_null=True)
+
+
+class GroupMappingSerializer(Strict, serializers.ModelSerializer[GroupMapping]):
+    """What members of a group of the identity provider (SCIM) get. Nobody becomes an owner by a group."""
+
+    group = serializers.CharField(max_length=255, help_text="The group's displayName; capitals do not count.")
+    department = Reference(Department, by="slug", required=False, allow_null=True, default=None)
+    role = serializers.ChoiceField(choices=ROLE_CHOICES, required=False, allow_blank=True, default="")
+    clearance = Clearance(required=False, allow_null=True, default=None)
+
+    class Meta:
+        model = GroupMapping
+        fields = ("id", "group", "department", "role", "clearance", "created_at")
+        read_only_fields = ("id", "created_at")
+
+    def get_validators(self) -> list[Any]:
+        """None: what is taken is a conflict, which the database tells."""
+        return []
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        before = self.instance
+        given = [attrs.get(name, getattr(before, name, None)) for name in ("department", "role", "clearance")]
+        if all(one in (None, "") for one in given):
+            raise serializers.ValidationError(
+                {"department": "Say what the group gives: a department, a role, a clearance."}
+            )
+        return attrs

@@ -9,6 +9,7 @@ routes.register("memberships", views.MembershipView)
 routes.register("api-keys", views.ApiKeyView)
 routes.register("grants", views.GrantView)
 routes.register("identity-providers", views.IdentityProviderView)
+routes.register("group-mappings", views.GroupMappingView)
 routes.register("webhooks", views.WebhookView)
 
 urlpatterns = routes.urls

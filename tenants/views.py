@@ -23,6 +23,7 @@ from .models import (
     ApiKeyDepartment,
     Department,
     Grant,
+    GroupMapping,
     IdentityProvider,
     Membership,
     Tenant,
@@ -31,12 +32,14 @@ from .models import (
     WebhookDelivery,
 )
 from .roles import Role
+from .scim import provisioning
 from .serializers import (
     ApiKeySerializer,
     CheckedSerializer,
     DeliverySerializer,
     DepartmentSerializer,
     GrantSerializer,
+    GroupMappingSerializer,
     IdentityProviderSerializer,
     MembershipSerializer,
     RotationSerializer,
@@ -353,6 +356,47 @@ class IdentityProviderView(FullView):
         )
 
 
+class GroupMappingView(FullView):
+    """What groups of the identity provider, as SCIM brings them, give their members here."""
+
+    queryset = GroupMapping.objects.select_related("department")
+    serializer_class = GroupMappingSerializer
+    named_by = "group__iexact"
+    filters: ClassVar[dict[str, Filter]] = {
+        "group": "group__iexact",
+        "department": refers_to("department", "department_id"),
+        "role": "role",
+        "clearance": word_of(CLEARANCES, "clearance"),
+    }
+    searched = ("group",)
+    orderings = ("group", "created_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "identity.view",
+        "retrieve": "identity.view",
+        "create": "identity.change",
+        "partial_update": "identity.change",
+        "destroy": "identity.change",
+    }
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = self._saved(serializer)
+
+    def perform_update(self, serializer: Any) -> None:
+        self._saved(serializer)
+
+    def _saved(self, serializer: Any) -> GroupMapping:
+        found, given = serializer.instance, serializer.validated_data
+        values = {name: given.get(name, getattr(found, name, None)) for name in self.named}
+        made: GroupMapping = _allowed(lambda: provisioning.save_mapping(**values, found=found))
+        return made
+
+    #: what a mapping says
+    named = ("group", "department", "role", "clearance")
+
+    def perform_destroy(self, instance: GroupMapping) -> None:
+        provisioning.remove_mapping(instance)
+
+
 def _allowed(change: Any) -> Any:
     """Makes a change; what a service refuses becomes an answer."""
     try:
@@ -367,6 +411,7 @@ __all__ = [
     "ApiKeyView",
     "DepartmentView",
     "GrantView",
+    "GroupMappingView",
     "IdentityProviderView",
     "ManagementView",
     "MembershipView",

@@ -94,8 +94,12 @@ def things(acme: House) -> dict[str, str]:
     trusted = {"name": "house-secret", "issuer": "https://93.184.216.34/", "audience": uuid7().hex}
     owned = call("post", "/api/v1/identity-providers", acme.owner_key, trusted)
     assert owned.status_code == 201, owned.content
+    mapping = {"group": "house-secret", "department": "legal"}
+    mapped = call("post", "/api/v1/group-mappings", acme.owner_key, mapping)
+    assert mapped.status_code == 201, mapped.content
     return {
         "budget-requests": wish,
+        "group-mappings": mapped.json()["id"],
         "grants": make("grants", grant)["id"],
         "identity-providers": owned.json()["id"],
         "webhooks": make("webhooks", {"url": "https://93.184.216.34/house-secret", "events": ["*"]})["id"],

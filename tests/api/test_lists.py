@@ -35,6 +35,7 @@ def things(acme: House) -> list[dict[str, Any]]:
         make(acme, "prices", price)
         budget = {"scope": "model", "target": f"m-{run}", "period": "day", "limit": f"{number}.00"}
         make(acme, "budgets", budget)
+        make(acme, "group-mappings", {"group": f"g-{run}", "department": department["slug"]})
         make(acme, "policies", {"name": f"list-{run}", "rules": {}})
         make(acme, "collections", {"name": f"c-{run}", "department": department["slug"]})
         make(acme, "documents", {"collection": f"c-{run}", "text": "Words.", "external_id": run}, 202)

@@ -24,6 +24,7 @@ TABLE = {
     "grants": ("owner admin", "owner admin"),
     "webhooks": ("owner admin", "owner admin"),
     "identity-providers": ("owner", "owner"),
+    "group-mappings": ("owner", "owner"),
     "audit/events": ("owner admin policy_manager billing_manager auditor developer member", ""),
     "audit/seals": ("owner admin auditor", ""),
     "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),

