@@ -23,7 +23,7 @@ from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Tenant
 from tenants.services import scope_of_member
 
-from . import overview
+from . import joining, overview
 from .related import KeyUse, names_of, own_deployments, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -61,6 +61,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "People & keys": (
         Item("Departments", "account_tree", "tenants.department"),
         Item("People", "group", "tenants.membership"),
+        Item("Invitations", "mail", "tenants.invitation"),
         Item("API keys", "key", "tenants.apikey"),
         Item("Identity providers", "badge", "tenants.identityprovider"),
     ),
@@ -134,9 +135,19 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         return page
 
     def get_urls(self) -> list[URLPattern]:
-        own = [path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant")]
+        own = [
+            path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant"),
+            path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
+            path("invitation/", self.join, name="join"),
+        ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
         return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def join(self, request: HttpRequest) -> HttpResponse:
+        """An invitation, for whoever has opened its link."""
+        return joining.join(request, self.each_context(request))
 
     def open_tenant(self, request: HttpRequest, tenant: UUID) -> HttpResponse:
         """Opens another of the person's tenants (for the platform's people: any), which that tenant's trail records."""

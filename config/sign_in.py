@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, login
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -13,12 +13,25 @@ from audit.models import Event
 from audit.services import first_id, record
 from tenants.console.member import forget
 from tenants.isolation import Scope, scope
+from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Membership, User
 from tenants.services import scope_of_member
 
 #: Wrong passwords for one person from one address until both must wait.
 ATTEMPTS = 10
 PAUSE = timedelta(minutes=15)
+
+
+BACKEND = "tenants.sign_in.PasswordBackend"
+
+
+def open_session(request: HttpRequest, person: User, tenant: UUID | None = None) -> None:
+    """Signs a person in, who has proven who they are, and opens this tenant for them or the one that is theirs."""
+    with scope(Scope(user=person.pk)):
+        login(request, person, backend=BACKEND)
+    if tenant is not None:
+        request.session[TENANT_KEY] = str(tenant)
+    record_of_session(request, "session.open")
 
 
 def record_of_session(request: HttpRequest, action: str) -> None:

@@ -22,12 +22,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from . import services
-from .console import cells, identity  # noqa: F401  its page is registered
+from .console import cells, identity, invitations  # noqa: F401  their pages are registered
 from .console import forms as inputs
 from .console.filters import ChoiceFilter
 from .console.member import Member, member_of, visible_keys
 from .console.pages import TenantAdmin, counted, state_reason
 from .console.periods import start_of, today
+from .console.places import FIRST_PLACE, PlaceForm, clearances_up_to, roles_up_to
 from .isolation import PLATFORM, current, scope
 from .models import ApiKey, Clearance, Department, Membership, MembershipDepartment, Tenant
 from .roles import Role, may_give
@@ -36,15 +37,6 @@ from .roles import Role, may_give
 def not_revoked() -> Q:
     """Keys that are not revoked yet; one that was replaced may have a while to go."""
     return Q(revoked_at=None) | Q(revoked_at__gt=timezone.now())
-
-
-def roles_up_to(role: str) -> list[tuple[str, str]]:
-    """The roles that somebody with `role` may hand out."""
-    return [(given.value, given.label) for given in reversed(Role) if may_give(role, given)]
-
-
-def clearances_up_to(clearance: int) -> list[tuple[int, str]]:
-    return [(step.value, step.label) for step in Clearance if step <= clearance]
 
 
 admin.site.unregister(Group)  # rights come from the role table
@@ -97,20 +89,6 @@ class RoleFilter(ChoiceFilter):
 
     def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         return queryset.filter(role=value)
-
-
-class PlaceForm(forms.Form):
-    """What a person may do and see in the open tenant."""
-
-    role = inputs.choice("Role")
-    clearance = inputs.step("Clearance", help_text="The highest classification of documents that they may see.")
-    departments = inputs.DepartmentsField("Departments")
-    reason = inputs.reason()
-
-    def __init__(self, giver: Member, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["role"].choices = roles_up_to(giver.role)  # type: ignore[attr-defined]
-        self.fields["clearance"].choices = clearances_up_to(giver.clearance)  # type: ignore[attr-defined]
 
 
 class PersonForm(PlaceForm):
@@ -262,9 +240,6 @@ class PeoplePage(TenantAdmin):
 def is_last_owner(place: Membership) -> bool:
     others = Membership.objects.filter(tenant=place.tenant_id, role=Role.OWNER).exclude(pk=place.pk)
     return place.role == Role.OWNER and not others.exists()
-
-
-FIRST_PLACE = {"role": Role.MEMBER, "clearance": Clearance.INTERNAL}
 
 
 def place_of(found: Membership) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -13,7 +14,7 @@ from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionA
 
 from .ids import uuid7
 from .isolation.model import TenantForeignKey, TenantModel
-from .isolation.scope import CLEARANCES
+from .isolation.scope import CLEARANCES, current
 from .roles import Role
 
 
@@ -71,6 +72,11 @@ class Department(TenantModel):
         return self.name
 
 
+def tenant_at_hand() -> UUID | None:
+    """The tenant whose scope is open, None without one."""
+    return UUID(opened) if (opened := current()) else None
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, name: str, password: str | None = None, **more: Any) -> User:
         user = self.model(email=email.strip().lower(), name=name, **more)
@@ -86,6 +92,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    # The tenant that made the account: its administrators, and no other tenant's, help who lost their way in.
+    home = models.UUIDField(null=True, editable=False, default=tenant_at_hand)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()
@@ -132,6 +140,42 @@ class MembershipDepartment(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "membership", "department"], name="member_once_per_department")
         ]
+
+
+class Invitation(TenantModel):
+    """A place that is held for whoever has an e-mail address, until they open the link that a mail brings them.
+
+    Of the link only a keyed hash is kept, and that until it is used. `inviter` is the actor who answers for the place;
+    `next_at` is when the mail is due, none when none waits. Personal data: an e-mail address, who invited.
+    """
+
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
+    departments = ArrayField(models.UUIDField(), default=list, blank=True)
+    inviter = models.JSONField(default=dict, editable=False)
+    origin = models.CharField(max_length=200, editable=False)
+    digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    next_at = models.DateTimeField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    error = models.CharField(max_length=300, blank=True, default="", editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                condition=models.Q(accepted_at__isnull=True),
+                name="one_invitation_per_address",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
 
 
 class ApiKey(TenantModel):

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.utils.functional import cached_property
 from rest_framework import serializers
 
-from . import references
+from . import invitations, references
 from .addresses import unsafe_address
 from .api.fields import Clearance, Reference, Strict
 from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer
@@ -21,6 +22,7 @@ from .models import (
     Department,
     Grant,
     IdentityProvider,
+    Invitation,
     Membership,
     Tenant,
     User,
@@ -82,6 +84,55 @@ class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
             "clearance": Clearance().to_representation(instance.clearance),
             "departments": [department.slug for department in instance.departments.all()],
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
+
+
+class InvitationSerializer(Strict, serializers.ModelSerializer[Invitation]):
+    """`state` is `open`, `accepted`, `expired`, or `unsent` when no mail server took the mail (`error` says why).
+    `link` is shown once, and only where the installation sends no mail.
+    """
+
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.MEMBER)
+    clearance = Clearance(default=1)
+    departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
+    state = serializers.ChoiceField(choices=["open", "accepted", "expired", "unsent"], read_only=True)
+    link = serializers.CharField(read_only=True, required=False, help_text="Shown once, where no mail is sent.")
+
+    class Meta:
+        model = Invitation
+        fields = (
+            "id",
+            "email",
+            "role",
+            "departments",
+            "clearance",
+            "state",
+            "error",
+            "created_at",
+            "sent_at",
+            "expires_at",
+            "accepted_at",
+            "link",
+        )
+        read_only_fields = ("id", "error", "created_at", "sent_at", "expires_at", "accepted_at")
+
+    @cached_property
+    def _slugs(self) -> dict[UUID, str]:
+        return dict(Department.objects.values_list("pk", "slug"))
+
+    def to_representation(self, instance: Invitation) -> dict[str, Any]:
+        moment = serializers.DateTimeField().to_representation
+        times = {name: getattr(instance, name) for name in ("created_at", "sent_at", "expires_at", "accepted_at")}
+        return {
+            "id": str(instance.pk),
+            "email": instance.email,
+            "role": instance.role,
+            "departments": [self._slugs[place] for place in instance.departments if place in self._slugs],
+            "clearance": Clearance().to_representation(instance.clearance),
+            "state": invitations.state(instance),
+            "error": instance.error,
+            **{name: moment(value) if value else None for name, value in times.items()},
         }
 
 

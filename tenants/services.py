@@ -39,16 +39,19 @@ from .models import (
 from .roles import CALLS, Role, may, may_give, rights_of
 
 __all__ = [
+    "actor",
     "add_person",
     "caller_of_key",
     "caller_of_member",
     "change_key",
     "change_place",
+    "check_giving",
     "make_department",
     "make_grant",
     "make_key",
     "make_tenant",
     "make_user",
+    "place_person",
     "remove_person",
     "revoke_key",
     "rotate_key",
@@ -172,7 +175,7 @@ def make_tenant(slug: str, name: str, *, given: keys.NewKey | None = None) -> tu
     if Tenant.objects.filter(slug=slug).exists():
         raise Taken(f"There is a tenant {slug!r} already.")
     tenant = Tenant.objects.create(slug=slug, name=name)
-    with scope(tenant.pk, actor=_actor()):
+    with scope(tenant.pk, actor=actor()):
         _, key = _store_key(given or keys.generate(settings.API_KEY_PEPPER), name="Owner", role=Role.OWNER, clearance=3)
     return tenant, key
 
@@ -217,6 +220,15 @@ def make_user(email: str, name: str, password: str | None = None) -> User:
     user.set_password(password or None)
     user.save(force_insert=True)
     return user
+
+
+def place_person(user: User, role: str, clearance: int, departments: Iterable[UUID]) -> Membership:
+    """A person's place in the open tenant, which somebody who may has decided on before; departments that are gone
+    are left out.
+    """
+    place = Membership.objects.create(user=user, role=role, clearance=clearance)
+    _set_departments(place, Department.objects.filter(pk__in=list(departments)))
+    return place
 
 
 def change_place(place: Membership, role: str, clearance: int, departments: Iterable[Department]) -> Membership:
@@ -368,9 +380,9 @@ def revoke_key(key: ApiKey) -> None:
 
 
 def _store_key(new: keys.NewKey, **fields: Any) -> tuple[ApiKey, str]:
-    actor = _actor()
+    maker = actor()
     made = ApiKey.objects.create(
-        public_id=new.public_id, digest=new.digest, created_by=f"{actor['type']}:{actor.get('id', '')}"[:80], **fields
+        public_id=new.public_id, digest=new.digest, created_by=f"{maker['type']}:{maker.get('id', '')}"[:80], **fields
     )
     return made, new.key
 
@@ -529,20 +541,26 @@ MOST_MAKERS = 30
 _SYSTEM = Maker(Role.OWNER, 3, None)
 
 
-def _actor() -> dict[str, str]:
+def actor() -> dict[str, str]:
+    """Who makes the changes of the open scope."""
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(nullif(current_setting('app.actor', true), ''), '{\"type\": \"sql\"}')")
         found: dict[str, str] = json.loads(cursor.fetchone()[0])
         return found
 
 
+def check_giving(role: str, clearance: int) -> None:
+    """Raises NotAllowed unless the one whose scope is open may hand out such a place."""
+    _maker().must_outrank(role, clearance)
+
+
 def _maker() -> Maker:
     """The one whose scope is open: a key, a person (of this tenant, or of the platform), or set-up itself."""
-    actor = _actor()
-    if actor["type"] == "key":
-        return _making_key(UUID(actor["id"]))
-    if actor["type"] == "user":
-        return _making_person(actor["id"])
+    who = actor()
+    if who["type"] == "key":
+        return _making_key(UUID(who["id"]))
+    if who["type"] == "user":
+        return _making_person(who["id"])
     return _SYSTEM
 
 

@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import identity, services, webhooks
+from . import identity, invitations, services, webhooks
 from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
@@ -24,6 +24,7 @@ from .models import (
     Department,
     Grant,
     IdentityProvider,
+    Invitation,
     Membership,
     Tenant,
     User,
@@ -38,6 +39,7 @@ from .serializers import (
     DepartmentSerializer,
     GrantSerializer,
     IdentityProviderSerializer,
+    InvitationSerializer,
     MembershipSerializer,
     RotationSerializer,
     TenantSerializer,
@@ -159,6 +161,55 @@ class MembershipView(FullView):
 
     def perform_destroy(self, instance: Membership) -> None:
         _allowed(lambda: services.remove_person(instance))
+
+
+def _accepted(value: str) -> Q:
+    if value not in ("true", "false"):
+        raise exceptions.ValidationError("Must be true or false.")
+    return Q(accepted_at__isnull=value == "false")
+
+
+class InvitationView(mixins.CreateModelMixin, mixins.DestroyModelMixin, ReadView):
+    """Places that are held for whoever has an address: a mail brings them a link that works once, for seven days."""
+
+    queryset = Invitation.objects.all()
+    serializer_class = InvitationSerializer
+    filters: ClassVar[dict[str, Filter]] = {
+        "email": "email__iexact",
+        "role": "role",
+        "clearance": word_of(CLEARANCES, "clearance"),
+        "accepted": _accepted,
+    }
+    searched = ("email",)
+    orderings = ("email", "role", "created_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "memberships.view",
+        "retrieve": "memberships.view",
+        "create": "memberships.change",
+        "destroy": "memberships.change",
+        "resend": "memberships.change",
+    }
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values, origin = serializer.validated_data, request.build_absolute_uri("/")
+        made, link = _allowed(lambda: invitations.invite(**values, origin=origin))
+        return Response(self._shown(made, link), status=201)
+
+    @extend_schema(request=None, responses=InvitationSerializer)
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str = "") -> Response:
+        """A new link, for another seven days; the one before ends."""
+        found = self.get_object()
+        return Response(self._shown(found, _allowed(lambda: invitations.resend(found))))
+
+    def perform_destroy(self, instance: Invitation) -> None:
+        _allowed(lambda: invitations.revoke(instance))
+
+    def _shown(self, invitation: Invitation, link: str) -> dict[str, Any]:
+        shown: dict[str, Any] = self.get_serializer(invitation).data
+        return {**shown, "link": link} if link else shown
 
 
 def _revoked(value: str) -> Q:
@@ -367,6 +418,7 @@ __all__ = [
     "DepartmentView",
     "GrantView",
     "IdentityProviderView",
+    "InvitationView",
     "ManagementView",
     "MembershipView",
     "TenantView",

@@ -36,6 +36,8 @@ PAGES = [
     "/console/tenants/department/add/",
     "/console/tenants/membership/",
     "/console/tenants/membership/add/",
+    "/console/tenants/invitation/",
+    "/console/tenants/invitation/add/",
     "/console/tenants/apikey/",
     "/console/tenants/apikey/add/",
     "/console/billing/usage/",
