@@ -90,6 +90,7 @@ OBJECTS: dict[str, str] = {
     "tenant": "The tenant",
     "department": "A department",
     "user": "A person",
+    "second_factor": "A person's second factor",
     "membership": "A person's membership",
     "membership_department": "A person's place in a department",
     "invitation": "An invitation",

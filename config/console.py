@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import REDIRECT_FIELD_NAME, SESSION_KEY
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
@@ -20,10 +22,11 @@ from unfold.sites import UnfoldAdminSite
 from tenants.console.member import member_of
 from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
-from tenants.models import Tenant
-from tenants.services import scope_of_member
+from tenants.models import Tenant, User
+from tenants.services import must_set_up_factor, scope_of_member
+from tenants.sessions import is_proven
 
-from . import joining, overview
+from . import joining, overview, second_factor
 from .related import KeyUse, names_of, own_deployments, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -95,6 +98,11 @@ PRIMARY = {
 }
 
 
+def _must_sign_in_again(request: HttpRequest) -> bool:
+    """Whether the session is from before the person had the second factor that they have now."""
+    return isinstance(request.user, User) and not is_proven(request.session, request.user)
+
+
 class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     """One site for tenant and policy work. Who sees what is decided by role, in the tenant that is open."""
 
@@ -111,20 +119,29 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     @method_decorator(never_cache)
     @method_decorator(sensitive_post_parameters())
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Signing in, inside a scope that sees the one person whose address was given."""
+        """Signing in by address and password; whoever has a second factor is asked for it on the next page."""
         if request.method != "POST":
-            return super().login(request, extra_context)  # type: ignore[no-any-return]
+            if SESSION_KEY in request.session and must_set_up_factor(request):
+                return HttpResponseRedirect(reverse("admin:own_factor"))
+            return super().login(request, {"again": _must_sign_in_again(request), **(extra_context or {})})  # type: ignore[no-any-return]
         email = request.POST.get("username", "").strip()
+        context = {**self.each_context(request), "title": "Sign in", "app_path": request.get_full_path()}
         if not may_try(request, email):
-            context = {**self.each_context(request), "title": "Sign in", "too_often": True}
-            return TemplateResponse(request, self.login_template, context, status=429)
+            return TemplateResponse(request, self.login_template, {**context, "too_often": True}, status=429)
+        onward = self._onward(request)
         with scope(Scope(login=email)):
-            page: HttpResponse = super().login(request, extra_context)
-        if isinstance(page, HttpResponseRedirect):
-            record_of_session(request, "session.open")
-        else:
-            record_refusal(request, email)
-        return page
+            form = self.login_form(request, data=request.POST)
+            person = form.get_user() if form.is_valid() else None
+        if person is not None:
+            return second_factor.enter(request, person, onward)
+        record_refusal(request, email)
+        return TemplateResponse(request, self.login_template, {**context, "form": form, "next": onward})
+
+    def _onward(self, request: HttpRequest) -> str:
+        """Where somebody wanted to go, if that is here."""
+        wanted: str = request.POST.get(REDIRECT_FIELD_NAME, "")
+        safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+        return wanted if safe else reverse("admin:index")
 
     @method_decorator(never_cache)
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -139,6 +156,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant"),
             path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
             path("invitation/", self.join, name="join"),
+            path("second-factor/", self.second_factor, name="second_factor"),
+            path("account/second-factor/", self.own_factor, name="own_factor"),
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
         return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
@@ -148,6 +167,18 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def join(self, request: HttpRequest) -> HttpResponse:
         """An invitation, for whoever has opened its link."""
         return joining.join(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """The second step of signing in."""
+        return second_factor.ask(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def own_factor(self, request: HttpRequest) -> HttpResponse:
+        """The signed-in person's own second factor."""
+        return second_factor.own(request, self.each_context(request))
 
     def open_tenant(self, request: HttpRequest, tenant: UUID) -> HttpResponse:
         """Opens another of the person's tenants (for the platform's people: any), which that tenant's trail records."""

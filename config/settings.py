@@ -73,6 +73,8 @@ WEBHOOK_KEY = derived("webhooks")
 VAULT_SEAL_KEY = derived("vault-seals")
 ANSWER_KEY = derived("kept-answers")
 INVITATION_KEY = derived("invitations")
+FACTOR_KEY = derived("second-factors")
+RECOVERY_KEY = derived("recovery-codes")
 BODIES_KEY = derived("bodies")
 ERASURE_KEY = derived("erasures")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import SESSION_KEY, login
@@ -16,6 +18,7 @@ from tenants.isolation import Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Membership, User
 from tenants.services import scope_of_member
+from tenants.sessions import mark_proven
 
 #: Wrong passwords for one person from one address until both must wait.
 ATTEMPTS = 10
@@ -25,23 +28,28 @@ PAUSE = timedelta(minutes=15)
 BACKEND = "tenants.sign_in.PasswordBackend"
 
 
-def open_session(request: HttpRequest, person: User, tenant: UUID | None = None) -> None:
-    """Signs a person in, who has proven who they are, and opens this tenant for them or the one that is theirs."""
+def open_session(request: HttpRequest, person: User, tenant: UUID | None = None, factor: str = "") -> None:
+    """Signs a person in who has proven who they are, and opens this tenant for them, or the one that is theirs.
+
+    `factor` is what they have shown besides the password.
+    """
     with scope(Scope(user=person.pk)):
         login(request, person, backend=BACKEND)
     if tenant is not None:
         request.session[TENANT_KEY] = str(tenant)
-    record_of_session(request, "session.open")
+    if factor:
+        mark_proven(request.session, person)
+    record_of_session(request, "session.open", {"factor": factor} if factor else {})
 
 
-def record_of_session(request: HttpRequest, action: str) -> None:
+def record_of_session(request: HttpRequest, action: str, detail: Mapping[str, Any] | None = None) -> None:
     """Writes what the signed-in person did to the trail of the tenant that is open for them, if there is one."""
     forget(request)
     with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
         opened = scope_of_member(request)
         if opened is not None:
             with scope(opened):
-                record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant))
+                record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant), detail=detail)
 
 
 def may_try(request: HttpRequest, email: str) -> bool:
@@ -58,12 +66,13 @@ def may_try(request: HttpRequest, email: str) -> bool:
     return True
 
 
-def record_refusal(request: HttpRequest, email: str) -> None:
+def record_refusal(request: HttpRequest, email: str, **more: Any) -> None:
     """Writes a failed attempt to the trail of each of the person's tenants; an unknown address has none."""
     person = _person(email)
+    detail = {"address": address(request), **more}
     for opened in _places(person) if person is not None else []:
         with scope(opened):
-            record("session.refused", decision="deny", object_type="session", detail={"address": address(request)})
+            record("session.refused", decision="deny", object_type="session", detail=detail)
 
 
 def address(request: HttpRequest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -14,7 +13,7 @@ from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionA
 
 from .ids import uuid7
 from .isolation.model import TenantForeignKey, TenantModel
-from .isolation.scope import CLEARANCES, current
+from .isolation.scope import CLEARANCES
 from .roles import Role
 
 
@@ -41,6 +40,8 @@ class Tenant(models.Model):
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
     # A policy is put in force by somebody else than whoever wrote it.
     four_eyes = models.BooleanField(default=False)
+    # Members without a second factor set one up before they see any page.
+    require_second_factor = models.BooleanField("members need a second factor", default=False)
     has_webhooks = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -72,11 +73,6 @@ class Department(TenantModel):
         return self.name
 
 
-def tenant_at_hand() -> UUID | None:
-    """The tenant whose scope is open, None without one."""
-    return UUID(opened) if (opened := current()) else None
-
-
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, name: str, password: str | None = None, **more: Any) -> User:
         user = self.model(email=email.strip().lower(), name=name, **more)
@@ -93,7 +89,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     # The tenant that made the account: its administrators, and no other tenant's, help who lost their way in.
-    home = models.UUIDField(null=True, editable=False, default=tenant_at_hand)
+    home = models.UUIDField(null=True, editable=False)
+    # Since when signing in needs a second factor; what it is lies beside (SecondFactor), for the person alone.
+    second_factor_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()
@@ -112,6 +110,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_staff(self) -> bool:
         """Every active person may enter the console; what it shows is decided by role."""
         return self.is_active
+
+
+class SecondFactor(models.Model):
+    """A person's authenticator. `sealed` is its secret, encrypted; `recovery` are keyed hashes of codes that work once;
+    `last_step` is the step of the clock that was used last. Personal data: that a person has one, since when.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(User, models.CASCADE, related_name="+")
+    sealed = models.BinaryField()
+    recovery = ArrayField(models.CharField(max_length=64), default=list)
+    last_step = models.BigIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0)
+    tries_since = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return "second factor"
 
 
 class Membership(TenantModel):

@@ -42,7 +42,7 @@ class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
 
     class Meta:
         model = Tenant
-        fields = ("id", "slug", "name", "rpm", "tpm", "four_eyes", "created_at", "owner_key")
+        fields = ("id", "slug", "name", "rpm", "tpm", "four_eyes", "require_second_factor", "created_at", "owner_key")
         read_only_fields = ("id", "created_at")
 
 
@@ -59,8 +59,8 @@ class UserSerializer(Strict, serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "email", "name", "is_active", "created_at")
-        read_only_fields = ("id", "is_active", "created_at")
+        fields = ("id", "email", "name", "is_active", "second_factor_at", "created_at")
+        read_only_fields = ("id", "is_active", "second_factor_at", "created_at")
 
 
 class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):

@@ -37,6 +37,7 @@ from .models import (
     User,
 )
 from .roles import CALLS, Role, may, may_give, rights_of
+from .sessions import is_proven
 
 __all__ = [
     "actor",
@@ -46,12 +47,15 @@ __all__ = [
     "change_key",
     "change_place",
     "check_giving",
+    "is_visiting",
     "make_department",
     "make_grant",
     "make_key",
     "make_tenant",
     "make_user",
+    "must_set_up_factor",
     "place_person",
+    "reason",
     "remove_person",
     "revoke_key",
     "rotate_key",
@@ -87,12 +91,44 @@ def caller_of_key(credential: str, address: str = "") -> Caller | None:
 def scope_of_member(request: HttpRequest) -> Scope | None:
     """The scope of the signed-in person: the tenant that their session has opened, else one they belong to.
 
-    Owners and administrators of the platform may open every tenant; the trail shows them as themselves.
+    Owners and administrators of the platform may open every tenant; the trail shows them as themselves. A session that
+    has not seen the person's second factor has no scope, nor has one without where the tenant demands it.
     """
-    user = User.objects.filter(pk=request.session[SESSION_KEY], is_active=True).first()
-    if user is None:
+    found = _opening(request)
+    if found is None or found.lacks_factor:
         return None
-    places = {place.tenant_id: place for place in Membership.objects.filter(user=user)}
+    actor = {"type": "user", "id": str(found.user.pk), "name": str(found.user)}
+    return Scope(
+        tenant=found.tenant,
+        user=found.user.pk,
+        departments=_departments(found.place),
+        clearance=found.place.clearance,
+        actor=actor,
+    )
+
+
+def must_set_up_factor(request: HttpRequest) -> bool:
+    """Whether all that keeps the signed-in person out is a second factor that the tenant demands."""
+    with scope(Scope(user=UUID(str(request.session[SESSION_KEY])))):
+        found = _opening(request)
+    return found is not None and found.lacks_factor
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """Which tenant a session is about to open, by which of the person's places."""
+
+    user: User
+    tenant: UUID
+    place: Membership
+    lacks_factor: bool
+
+
+def _opening(request: HttpRequest) -> _Opening | None:
+    user = User.objects.filter(pk=request.session[SESSION_KEY], is_active=True).first()
+    if user is None or not is_proven(request.session, user):
+        return None
+    places = {place.tenant_id: place for place in Membership.objects.filter(user=user).select_related("tenant")}
     platform = places.get(PLATFORM)
     chosen = request.session.get(TENANT_KEY)
     wanted = UUID(chosen) if chosen else None
@@ -104,8 +140,14 @@ def scope_of_member(request: HttpRequest) -> Scope | None:
         wanted = place.tenant_id if place else None
     if place is None or wanted is None:
         return None
-    actor = {"type": "user", "id": str(user.pk), "name": str(user)}
-    return Scope(tenant=wanted, user=user.pk, departments=_departments(place), clearance=place.clearance, actor=actor)
+    return _Opening(user, wanted, place, user.second_factor_at is None and _demands_factor(wanted, place))
+
+
+def _demands_factor(tenant: UUID, place: Membership) -> bool:
+    if place.tenant_id == tenant:
+        return place.tenant.require_second_factor
+    with scope(tenant):
+        return Tenant.objects.filter(pk=tenant, require_second_factor=True).exists()
 
 
 def caller_of_member(request: HttpRequest) -> Caller | None:
@@ -549,9 +591,25 @@ def actor() -> dict[str, str]:
         return found
 
 
+def reason() -> str:
+    """Why the changes of the open scope are made."""
+    with connection.cursor() as cursor:
+        cursor.execute("select coalesce(current_setting('app.reason', true), '')")
+        return str(cursor.fetchone()[0])
+
+
 def check_giving(role: str, clearance: int) -> None:
     """Raises NotAllowed unless the one whose scope is open may hand out such a place."""
     _maker().must_outrank(role, clearance)
+
+
+def is_visiting() -> bool:
+    """Whether the one whose scope is open came from the platform, and is no member here."""
+    who = actor()
+    if who["type"] != "user":
+        return False
+    places = set(Membership.objects.filter(user_id=who["id"]).values_list("tenant_id", flat=True))
+    return PLATFORM in places and UUID(current()) not in places
 
 
 def _maker() -> Maker:

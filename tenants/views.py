@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import identity, invitations, services, webhooks
+from . import identity, invitations, second_factor, services, webhooks
 from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
@@ -104,7 +104,12 @@ class UserView(mixins.CreateModelMixin, ReadView):
     filters: ClassVar[dict[str, Filter]] = {"email": "email__iexact", "name": "name", "is_active": flag("is_active")}
     searched = ("email", "name")
     orderings = ("email", "name", "created_at")
-    rights: ClassVar[dict[str, str]] = {"list": "users.view", "retrieve": "users.view", "create": "users.change"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "users.view",
+        "retrieve": "users.view",
+        "create": "users.change",
+        "reset_second_factor": "users.change",
+    }
 
     def get_queryset(self) -> QuerySet[User]:
         return User.objects.filter(memberships__tenant_id=self.caller.tenant)
@@ -115,6 +120,14 @@ class UserView(mixins.CreateModelMixin, ReadView):
         person = services.make_user(**serializer.validated_data)
         _allowed(lambda: services.add_person(person.email, person.name, Role.MEMBER, 0, []))
         return Response(self.get_serializer(person).data, status=201)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path="reset-second-factor")
+    def reset_second_factor(self, request: Request, pk: str = "") -> Response:
+        """Lets a person who lost their second factor sign in without it; their account was made in this tenant."""
+        place = Membership.objects.select_related("user").get(tenant=self.caller.tenant, user=self.get_object())
+        _allowed(lambda: second_factor.reset(place))
+        return Response(status=204)
 
 
 class MembershipView(FullView):

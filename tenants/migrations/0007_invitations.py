@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 import tenants.ids
 import tenants.isolation.model
-import tenants.models
 from tenants.isolation.operations import TENANT, RunSqlFile, Wall
 
 
@@ -20,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="home",
-            field=models.UUIDField(default=tenants.models.tenant_at_hand, editable=False, null=True),
+            field=models.UUIDField(editable=False, null=True),
         ),
         migrations.CreateModel(
             name="Invitation",
@@ -93,6 +92,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        RunSqlFile("tenants/isolation/sql/homes.sql"),
         RunSqlFile("tenants/isolation/sql/invitations.sql"),
         # Before the tenant is known, the hash of the presented link makes its invitation readable, and no other.
         Wall("Invitation", read=f"{TENANT} or digest = (select wall.presented_invitation())", write=TENANT),

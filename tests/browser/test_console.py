@@ -56,6 +56,7 @@ PAGES = [
     "/console/billing/price/",
     "/console/billing/price/add/",
     "/console/tenants/tenant/",
+    "/console/account/second-factor/",
     "/console/password_change/",
 ]
 
