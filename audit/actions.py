@@ -99,6 +99,7 @@ OBJECTS: dict[str, str] = {
     "grant": "A grant",
     "webhook": "A webhook",
     "identity_provider": "An identity provider",
+    "identity": "A person's identity at a provider",
     "person_permission": "A person's permission",
     "group_permission": "A group's permission",
     "price": "A price",

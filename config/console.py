@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import REDIRECT_FIELD_NAME, SESSION_KEY
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
@@ -24,9 +25,9 @@ from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Tenant, User
 from tenants.services import must_set_up_factor, scope_of_member
-from tenants.sessions import is_proven
+from tenants.sessions import confinement, is_proven
 
-from . import joining, overview, second_factor
+from . import joining, overview, provider_sign_in, second_factor
 from .related import KeyUse, names_of, own_deployments, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -139,7 +140,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
 
     def _onward(self, request: HttpRequest) -> str:
         """Where somebody wanted to go, if that is here."""
-        wanted: str = request.POST.get(REDIRECT_FIELD_NAME, "")
+        wanted: str = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
         safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
         return wanted if safe else reverse("admin:index")
 
@@ -157,6 +158,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
             path("invitation/", self.join, name="join"),
             path("second-factor/", self.second_factor, name="second_factor"),
+            path("sign-in/<slug:tenant>/", self.sign_in_of, name="sign_in_of"),
+            path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
             path("account/second-factor/", self.own_factor, name="own_factor"),
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
@@ -180,12 +183,31 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         """The signed-in person's own second factor."""
         return second_factor.own(request, self.each_context(request))
 
+    @method_decorator(never_cache)
+    def sign_in_of(self, request: HttpRequest, tenant: str) -> HttpResponse:
+        """A tenant's own page to sign in on."""
+        return provider_sign_in.page(request, tenant, self._onward(request), self._sign_in_context(request))
+
+    @method_decorator(never_cache)
+    def provider_back(self, request: HttpRequest, tenant: str, provider: UUID) -> HttpResponse:
+        """Where an identity provider sends people back to."""
+        return provider_sign_in.back(request, tenant, provider, self._sign_in_context(request))
+
+    def _sign_in_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.each_context(request), "app_path": reverse("admin:login")}
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """One's own password, for those who have signed in with it."""
+        if confinement(request.session) is not None:
+            raise PermissionDenied("Your identity provider signs you in; there is no password to change here.")
+        page: HttpResponse = super().password_change(request, extra_context)
+        return page
+
     def open_tenant(self, request: HttpRequest, tenant: UUID) -> HttpResponse:
         """Opens another of the person's tenants (for the platform's people: any), which that tenant's trail records."""
         before = request.session.get(TENANT_KEY)
         request.session[TENANT_KEY] = str(tenant)
-        with scope(Scope(user=request.user.pk)):
-            opened = scope_of_member(request)
+        opened = scope_of_member(request)
         if opened is None or opened.tenant != tenant:
             request.session[TENANT_KEY] = before
             raise Http404("There is no such tenant.")
@@ -214,6 +236,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             "site_title": self.site_title,
             "site_header": self.site_header,
             "member": member,
+            "vouched": confinement(request.session) is not None,
             "heading": self._heading(request),
             "colors": {**context["colors"], "primary": PRIMARY},
             "styles": [static("console/console.css")],

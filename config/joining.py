@@ -22,7 +22,7 @@ from tenants.errors import TenantsError
 from tenants.isolation import scope
 from tenants.isolation.middleware import TENANT_KEY
 from tenants.models import Invitation, Tenant, User
-from tenants.sessions import is_proven
+from tenants.sessions import is_own
 
 from .sign_in import open_session
 
@@ -66,7 +66,7 @@ def join(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         tenant = Tenant.objects.get(pk=found.tenant_id)
     account = invitations.account_of(found.email)
     context |= {"title": f"Join {tenant.name}", "invitation": found, "tenant": tenant}
-    if account is not None and request.user.pk == account.pk and is_proven(request.session, account):
+    if account is not None and request.user.pk == account.pk and is_own(request.session, account):
         return _agreed(request, found, account, context)
     if request.user.is_authenticated and (account is None or request.user.pk != account.pk):
         return TemplateResponse(request, TEMPLATE, {**context, "other": True})

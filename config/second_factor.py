@@ -19,7 +19,7 @@ from tenants import second_factor
 from tenants.errors import Taken, TooManyTries
 from tenants.isolation import Scope, scope
 from tenants.models import User
-from tenants.sessions import is_proven, mark_proven
+from tenants.sessions import is_own, mark_proven
 
 from .sign_in import may_try, open_session, record_refusal
 
@@ -110,7 +110,7 @@ def _signed_in(request: HttpRequest) -> User | None:
     if SESSION_KEY not in request.session or not request.user.is_authenticated:
         return None
     person = request.user
-    return person if isinstance(person, User) and is_proven(request.session, person) else None
+    return person if isinstance(person, User) and is_own(request.session, person) else None
 
 
 def _shown(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse:

@@ -75,6 +75,7 @@ ANSWER_KEY = derived("kept-answers")
 INVITATION_KEY = derived("invitations")
 FACTOR_KEY = derived("second-factors")
 RECOVERY_KEY = derived("recovery-codes")
+IDENTITY_KEY = derived("identity-providers")
 BODIES_KEY = derived("bodies")
 ERASURE_KEY = derived("erasures")
 

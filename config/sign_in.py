@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import SESSION_KEY, login
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, login
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 from django.utils import timezone
 
 from audit.models import Event
@@ -16,9 +17,9 @@ from audit.services import first_id, record
 from tenants.console.member import forget
 from tenants.isolation import Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
-from tenants.models import Membership, User
+from tenants.models import IdentityProvider, Membership, User
 from tenants.services import scope_of_member
-from tenants.sessions import mark_proven
+from tenants.sessions import Confinement, confine, mark_proven
 
 #: Wrong passwords for one person from one address until both must wait.
 ATTEMPTS = 10
@@ -42,14 +43,28 @@ def open_session(request: HttpRequest, person: User, tenant: UUID | None = None,
     record_of_session(request, "session.open", {"factor": factor} if factor else {})
 
 
+def open_confined(request: HttpRequest, person: User, provider: IdentityProvider) -> None:
+    """Signs in whom a tenant's provider vouches for: into that tenant alone, and into nobody's account.
+
+    Nothing of the account is written: it may be somebody's who has never heard of the provider.
+    """
+    request.session.flush()
+    request.session[SESSION_KEY] = str(person.pk)
+    request.session[BACKEND_SESSION_KEY] = BACKEND
+    request.session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+    confine(request.session, Confinement(provider.tenant_id, provider.pk))
+    rotate_token(request)
+    request.user = person
+    record_of_session(request, "session.open", {"provider": provider.name})
+
+
 def record_of_session(request: HttpRequest, action: str, detail: Mapping[str, Any] | None = None) -> None:
     """Writes what the signed-in person did to the trail of the tenant that is open for them, if there is one."""
     forget(request)
-    with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
-        opened = scope_of_member(request)
-        if opened is not None:
-            with scope(opened):
-                record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant), detail=detail)
+    opened = scope_of_member(request)
+    if opened is not None:
+        with scope(opened):
+            record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant), detail=detail)
 
 
 def may_try(request: HttpRequest, email: str) -> bool:

@@ -5,7 +5,9 @@ TenantsError
  ├── DirectoryUnavailable   the database cannot be asked (never an answer about the key)
  ├── NotAllowed             somebody would hand out more than they have
  ├── Taken                  the name is in use
- └── TooManyTries           codes are being guessed
+ ├── TooManyTries           codes are being guessed
+ ├── ProviderRefused        an identity provider does not sign this person in here
+ └── ProviderUnavailable    an identity provider cannot be asked
 """
 
 from __future__ import annotations
@@ -45,6 +47,20 @@ class Taken(TenantsError):
 
 class TooManyTries(TenantsError):
     """Too many wrong codes. Wait a quarter of an hour, then try again."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ProviderRefused(TenantsError):
+    """The identity provider did not sign you in."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ProviderUnavailable(TenantsError):
+    """The identity provider cannot be reached at the moment. Try again shortly."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)

@@ -350,7 +350,8 @@ class IdentityProvider(TenantModel):
     """Who vouches for a tenant's people: an issuer of tokens, and what their claims mean here.
 
     `departments` (pairs, whose order counts), `roles` and `clearances` say what a claim's values stand for: a
-    department's id, a role, a step of the rising order. Personal data: none.
+    department's id, a role, a step of the rising order. `client_id`, `sealed` (its secret, encrypted) and `scopes` are
+    for signing in to the console with it. Personal data: none.
     """
 
     name = models.CharField(max_length=200)
@@ -374,6 +375,11 @@ class IdentityProvider(TenantModel):
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
     clock_skew = models.PositiveSmallIntegerField(default=60)
     active = models.BooleanField(default=True)
+    sign_in = models.BooleanField(default=False)
+    makes_members = models.BooleanField(default=False)
+    client_id = models.CharField(max_length=300, blank=True, default="")
+    sealed = models.BinaryField(null=True, editable=False)
+    scopes = models.CharField(max_length=300, default="openid email profile")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -386,3 +392,22 @@ class IdentityProvider(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Identity(TenantModel):
+    """Who a subject of an identity provider is here. It stays when the person's place ends, so that the provider does
+    not bring back whom the tenant has sent away. Personal data: a person's id and their subject at the provider.
+    """
+
+    provider = TenantForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [models.UniqueConstraint(fields=["tenant", "provider", "subject"], name="one_person_per_subject")]
+
+    def __str__(self) -> str:
+        return self.subject

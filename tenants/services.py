@@ -30,6 +30,7 @@ from .models import (
     Clearance,
     Department,
     Grant,
+    Identity,
     Membership,
     MembershipDepartment,
     PersonPermission,
@@ -37,7 +38,7 @@ from .models import (
     User,
 )
 from .roles import CALLS, Role, may, may_give, rights_of
-from .sessions import is_proven
+from .sessions import Confinement, confinement, is_proven
 
 __all__ = [
     "actor",
@@ -95,22 +96,12 @@ def scope_of_member(request: HttpRequest) -> Scope | None:
     has not seen the person's second factor has no scope, nor has one without where the tenant demands it.
     """
     found = _opening(request)
-    if found is None or found.lacks_factor:
-        return None
-    actor = {"type": "user", "id": str(found.user.pk), "name": str(found.user)}
-    return Scope(
-        tenant=found.tenant,
-        user=found.user.pk,
-        departments=_departments(found.place),
-        clearance=found.place.clearance,
-        actor=actor,
-    )
+    return None if found is None or found.lacks_factor else found.scope()
 
 
 def must_set_up_factor(request: HttpRequest) -> bool:
     """Whether all that keeps the signed-in person out is a second factor that the tenant demands."""
-    with scope(Scope(user=UUID(str(request.session[SESSION_KEY])))):
-        found = _opening(request)
+    found = _opening(request)
     return found is not None and found.lacks_factor
 
 
@@ -121,11 +112,42 @@ class _Opening:
     user: User
     tenant: UUID
     place: Membership
-    lacks_factor: bool
+    lacks_factor: bool = False
+    confined: bool = False
+
+    def scope(self) -> Scope:
+        return Scope(
+            tenant=self.tenant,
+            user=self.user.pk,
+            departments=_departments(self.place),
+            clearance=self.place.clearance,
+            actor={"type": "user", "id": str(self.user.pk), "name": str(self.user)},
+            confined=self.confined,
+        )
 
 
 def _opening(request: HttpRequest) -> _Opening | None:
-    user = User.objects.filter(pk=request.session[SESSION_KEY], is_active=True).first()
+    person, within = UUID(str(request.session[SESSION_KEY])), confinement(request.session)
+    if within is None:
+        with scope(Scope(user=person)):
+            return _own_opening(request, person)
+    with scope(Scope(tenant=within.tenant, user=person, confined=True)):
+        return _confined_opening(person, within)
+
+
+def _confined_opening(person: UUID, within: Confinement) -> _Opening | None:
+    """The one tenant whose provider vouches, while it does: whatever else the session or the person has, no other."""
+    vouched = Identity.objects.filter(provider_id=within.provider, user_id=person, provider__active=True)
+    if not vouched.filter(provider__sign_in=True).exists():
+        return None
+    place = Membership.objects.select_related("user").filter(tenant_id=within.tenant, user_id=person).first()
+    if place is None or not place.user.is_active:
+        return None
+    return _Opening(place.user, within.tenant, place, confined=True)
+
+
+def _own_opening(request: HttpRequest, person: UUID) -> _Opening | None:
+    user = User.objects.filter(pk=person, is_active=True).first()
     if user is None or not is_proven(request.session, user):
         return None
     places = {place.tenant_id: place for place in Membership.objects.filter(user=user).select_related("tenant")}
@@ -140,7 +162,7 @@ def _opening(request: HttpRequest) -> _Opening | None:
         wanted = place.tenant_id if place else None
     if place is None or wanted is None:
         return None
-    return _Opening(user, wanted, place, user.second_factor_at is None and _demands_factor(wanted, place))
+    return _Opening(user, wanted, place, lacks_factor=user.second_factor_at is None and _demands_factor(wanted, place))
 
 
 def _demands_factor(tenant: UUID, place: Membership) -> bool:
@@ -152,28 +174,27 @@ def _demands_factor(tenant: UUID, place: Membership) -> bool:
 
 def caller_of_member(request: HttpRequest) -> Caller | None:
     """The signed-in person as a caller of the management plane; None without a place in any tenant."""
-    with scope(Scope(user=UUID(str(request.session[SESSION_KEY])))):
-        opened = scope_of_member(request)
-        if opened is None or opened.tenant is None:
-            return None
-        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=str(opened.user))}
-        place = places.get(opened.tenant) or places[PLATFORM]
-        with scope(opened):
-            tenant = Tenant.objects.get(pk=opened.tenant)
-            granted = grant_rows(rows_of(GRANTS))
-        caller = Caller(
-            tenant=tenant.pk,
-            tenant_slug=tenant.slug,
-            key=None,
-            user=opened.user,
-            name=opened.actor["name"],
-            role=place.role,
-            clearance=place.clearance,
-            department=opened.departments[0] if opened.departments else None,
-            department_slug="",
-            departments=opened.departments,
-        )
-        return replace(caller, grants=grants_of(caller, granted))
+    found = _opening(request)
+    if found is None or found.lacks_factor:
+        return None
+    opened = found.scope()
+    with scope(opened):
+        tenant = Tenant.objects.get(pk=opened.tenant)
+        granted = grant_rows(rows_of(GRANTS))
+    caller = Caller(
+        tenant=tenant.pk,
+        tenant_slug=tenant.slug,
+        key=None,
+        user=opened.user,
+        name=opened.actor["name"],
+        role=found.place.role,
+        clearance=found.place.clearance,
+        department=opened.departments[0] if opened.departments else None,
+        department_slug="",
+        departments=opened.departments,
+        confined=found.confined,
+    )
+    return replace(caller, grants=grants_of(caller, granted))
 
 
 def _departments(place: Membership) -> tuple[UUID, ...] | None:

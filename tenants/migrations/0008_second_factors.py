@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import migrations, models
 
 import tenants.ids
-from tenants.isolation.operations import Wall
+from tenants.isolation.operations import RunSqlFile, Wall
 
-OWN = "user_id = wall.person()"
+OWN = "user_id = (select wall.account())"
 
 
 class Migration(migrations.Migration):
@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        RunSqlFile("tenants/isolation/sql/account.sql"),
         # A person's alone: no tenant sees it, and none changes it but as that person.
         Wall("SecondFactor", read=OWN, write=OWN),
     ]
