@@ -14,6 +14,7 @@ class Action(StrEnum):
     SESSION_OPEN = "session.open"
     SESSION_CLOSE = "session.close"
     SESSION_REFUSED = "session.refused"
+    INVITATION_ACCEPT = "invitation.accept"
     TENANT_OPEN = "tenant.open"
     EVENT_READ = "event.read"
     EVENT_EXPORT = "event.export"
@@ -52,6 +53,7 @@ SENTENCES: dict[Action, str] = {
     Action.SESSION_OPEN: "Somebody signed in.",
     Action.SESSION_CLOSE: "Somebody signed out.",
     Action.SESSION_REFUSED: "Somebody failed to sign in.",
+    Action.INVITATION_ACCEPT: "Somebody accepted an invitation.",
     Action.TENANT_OPEN: "Somebody opened this tenant in the console.",
     Action.EVENT_READ: "The audit trail was read.",
     Action.EVENT_EXPORT: "The audit trail was exported.",
@@ -88,8 +90,10 @@ OBJECTS: dict[str, str] = {
     "tenant": "The tenant",
     "department": "A department",
     "user": "A person",
+    "second_factor": "A person's second factor",
     "membership": "A person's membership",
     "membership_department": "A person's place in a department",
+    "invitation": "An invitation",
     "api_key": "An API key",
     "api_key_department": "A department that an API key may search",
     "grant": "A grant",
@@ -99,6 +103,7 @@ OBJECTS: dict[str, str] = {
     "scim_group": "A group of the identity provider",
     "scim_member": "A person's place in a group of the identity provider",
     "group_mapping": "What a group of the identity provider gives",
+    "identity": "A person's identity at a provider",
     "person_permission": "A person's permission",
     "group_permission": "A group's permission",
     "price": "A price",

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import REDIRECT_FIELD_NAME, SESSION_KEY
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
@@ -20,10 +23,11 @@ from unfold.sites import UnfoldAdminSite
 from tenants.console.member import member_of
 from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
-from tenants.models import Tenant
-from tenants.services import scope_of_member
+from tenants.models import Tenant, User
+from tenants.services import must_set_up_factor, scope_of_member
+from tenants.sessions import confinement, is_proven
 
-from . import overview
+from . import joining, overview, provider_sign_in, second_factor
 from .related import KeyUse, names_of, own_deployments, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -61,6 +65,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
     "People & keys": (
         Item("Departments", "account_tree", "tenants.department"),
         Item("People", "group", "tenants.membership"),
+        Item("Invitations", "mail", "tenants.invitation"),
         Item("API keys", "key", "tenants.apikey"),
         Item("Identity providers", "badge", "tenants.identityprovider"),
         Item("Provisioning (SCIM)", "sync", "tenants.groupmapping"),
@@ -95,6 +100,11 @@ PRIMARY = {
 }
 
 
+def _must_sign_in_again(request: HttpRequest) -> bool:
+    """Whether the session is from before the person had the second factor that they have now."""
+    return isinstance(request.user, User) and not is_proven(request.session, request.user)
+
+
 class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     """One site for tenant and policy work. Who sees what is decided by role, in the tenant that is open."""
 
@@ -111,20 +121,29 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     @method_decorator(never_cache)
     @method_decorator(sensitive_post_parameters())
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Signing in, inside a scope that sees the one person whose address was given."""
+        """Signing in by address and password; whoever has a second factor is asked for it on the next page."""
         if request.method != "POST":
-            return super().login(request, extra_context)  # type: ignore[no-any-return]
+            if SESSION_KEY in request.session and must_set_up_factor(request):
+                return HttpResponseRedirect(reverse("admin:own_factor"))
+            return super().login(request, {"again": _must_sign_in_again(request), **(extra_context or {})})  # type: ignore[no-any-return]
         email = request.POST.get("username", "").strip()
+        context = {**self.each_context(request), "title": "Sign in", "app_path": request.get_full_path()}
         if not may_try(request, email):
-            context = {**self.each_context(request), "title": "Sign in", "too_often": True}
-            return TemplateResponse(request, self.login_template, context, status=429)
+            return TemplateResponse(request, self.login_template, {**context, "too_often": True}, status=429)
+        onward = self._onward(request)
         with scope(Scope(login=email)):
-            page: HttpResponse = super().login(request, extra_context)
-        if isinstance(page, HttpResponseRedirect):
-            record_of_session(request, "session.open")
-        else:
-            record_refusal(request, email)
-        return page
+            form = self.login_form(request, data=request.POST)
+            person = form.get_user() if form.is_valid() else None
+        if person is not None:
+            return second_factor.enter(request, person, onward)
+        record_refusal(request, email)
+        return TemplateResponse(request, self.login_template, {**context, "form": form, "next": onward})
+
+    def _onward(self, request: HttpRequest) -> str:
+        """Where somebody wanted to go, if that is here."""
+        wanted: str = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+        safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+        return wanted if safe else reverse("admin:index")
 
     @method_decorator(never_cache)
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -135,16 +154,61 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         return page
 
     def get_urls(self) -> list[URLPattern]:
-        own = [path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant")]
+        own = [
+            path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant"),
+            path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
+            path("invitation/", self.join, name="join"),
+            path("second-factor/", self.second_factor, name="second_factor"),
+            path("sign-in/<slug:tenant>/", self.sign_in_of, name="sign_in_of"),
+            path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
+            path("account/second-factor/", self.own_factor, name="own_factor"),
+        ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
         return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def join(self, request: HttpRequest) -> HttpResponse:
+        """An invitation, for whoever has opened its link."""
+        return joining.join(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """The second step of signing in."""
+        return second_factor.ask(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def own_factor(self, request: HttpRequest) -> HttpResponse:
+        """The signed-in person's own second factor."""
+        return second_factor.own(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    def sign_in_of(self, request: HttpRequest, tenant: str) -> HttpResponse:
+        """A tenant's own page to sign in on."""
+        return provider_sign_in.page(request, tenant, self._onward(request), self._sign_in_context(request))
+
+    @method_decorator(never_cache)
+    def provider_back(self, request: HttpRequest, tenant: str, provider: UUID) -> HttpResponse:
+        """Where an identity provider sends people back to."""
+        return provider_sign_in.back(request, tenant, provider, self._sign_in_context(request))
+
+    def _sign_in_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.each_context(request), "app_path": reverse("admin:login")}
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """One's own password, for those who have signed in with it."""
+        if confinement(request.session) is not None:
+            raise PermissionDenied("Your identity provider signs you in; there is no password to change here.")
+        page: HttpResponse = super().password_change(request, extra_context)
+        return page
 
     def open_tenant(self, request: HttpRequest, tenant: UUID) -> HttpResponse:
         """Opens another of the person's tenants (for the platform's people: any), which that tenant's trail records."""
         before = request.session.get(TENANT_KEY)
         request.session[TENANT_KEY] = str(tenant)
-        with scope(Scope(user=request.user.pk)):
-            opened = scope_of_member(request)
+        opened = scope_of_member(request)
         if opened is None or opened.tenant != tenant:
             request.session[TENANT_KEY] = before
             raise Http404("There is no such tenant.")
@@ -173,6 +237,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             "site_title": self.site_title,
             "site_header": self.site_header,
             "member": member,
+            "vouched": confinement(request.session) is not None,
             "heading": self._heading(request),
             "colors": {**context["colors"], "primary": PRIMARY},
             "styles": [static("console/console.css")],

@@ -72,6 +72,10 @@ RESPONSES_KEY = derived("kept-responses")
 WEBHOOK_KEY = derived("webhooks")
 VAULT_SEAL_KEY = derived("vault-seals")
 ANSWER_KEY = derived("kept-answers")
+INVITATION_KEY = derived("invitations")
+FACTOR_KEY = derived("second-factors")
+RECOVERY_KEY = derived("recovery-codes")
+IDENTITY_KEY = derived("identity-providers")
 BODIES_KEY = derived("bodies")
 ERASURE_KEY = derived("erasures")
 
@@ -200,6 +204,7 @@ CELERY = {
         "billing.compact": {"task": "billing.compact", "schedule": 120.0, "options": {"expires": 120}},
         "retrieval.housekeeping": {"task": "retrieval.housekeeping", "schedule": 300.0, "options": {"expires": 300}},
         "tenants.webhooks": {"task": "tenants.webhooks", "schedule": 5.0, "options": {"expires": 5}},
+        "tenants.invitations": {"task": "tenants.invitations", "schedule": 60.0, "options": {"expires": 60}},
         "gateway.forget": {"task": "gateway.forget", "schedule": 3600.0, "options": {"expires": 3600}},
         "retrieval.recount": {"task": "retrieval.recount", "schedule": 86400.0, "options": {"expires": 3600}},
     },

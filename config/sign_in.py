@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, login
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 from django.utils import timezone
 
 from audit.models import Event
 from audit.services import first_id, record
 from tenants.console.member import forget
 from tenants.isolation import Scope, scope
-from tenants.models import Membership, User
+from tenants.isolation.middleware import TENANT_KEY
+from tenants.models import IdentityProvider, Membership, User
 from tenants.services import scope_of_member
+from tenants.sessions import Confinement, confine, mark_proven
 
 #: Wrong passwords for one person from one address until both must wait.
 ATTEMPTS = 10
 PAUSE = timedelta(minutes=15)
 
 
-def record_of_session(request: HttpRequest, action: str) -> None:
+BACKEND = "tenants.sign_in.PasswordBackend"
+
+
+def open_session(request: HttpRequest, person: User, tenant: UUID | None = None, factor: str = "") -> None:
+    """Signs a person in who has proven who they are, and opens this tenant for them, or the one that is theirs.
+
+    `factor` is what they have shown besides the password.
+    """
+    with scope(Scope(user=person.pk)):
+        login(request, person, backend=BACKEND)
+    if tenant is not None:
+        request.session[TENANT_KEY] = str(tenant)
+    if factor:
+        mark_proven(request.session, person)
+    record_of_session(request, "session.open", {"factor": factor} if factor else {})
+
+
+def open_confined(request: HttpRequest, person: User, provider: IdentityProvider) -> None:
+    """Signs in whom a tenant's provider vouches for: into that tenant alone, and into nobody's account.
+
+    Nothing of the account is written: it may be somebody's who has never heard of the provider.
+    """
+    request.session.flush()
+    request.session[SESSION_KEY] = str(person.pk)
+    request.session[BACKEND_SESSION_KEY] = BACKEND
+    request.session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+    confine(request.session, Confinement(provider.tenant_id, provider.pk))
+    rotate_token(request)
+    request.user = person
+    record_of_session(request, "session.open", {"provider": provider.name})
+
+
+def record_of_session(request: HttpRequest, action: str, detail: Mapping[str, Any] | None = None) -> None:
     """Writes what the signed-in person did to the trail of the tenant that is open for them, if there is one."""
     forget(request)
-    with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
-        opened = scope_of_member(request)
-        if opened is not None:
-            with scope(opened):
-                record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant))
+    opened = scope_of_member(request)
+    if opened is not None:
+        with scope(opened):
+            record(action, object_type=action.partition(".")[0], object_id=str(opened.tenant), detail=detail)
 
 
 def may_try(request: HttpRequest, email: str) -> bool:
@@ -45,12 +81,13 @@ def may_try(request: HttpRequest, email: str) -> bool:
     return True
 
 
-def record_refusal(request: HttpRequest, email: str) -> None:
+def record_refusal(request: HttpRequest, email: str, **more: Any) -> None:
     """Writes a failed attempt to the trail of each of the person's tenants; an unknown address has none."""
     person = _person(email)
+    detail = {"address": address(request), **more}
     for opened in _places(person) if person is not None else []:
         with scope(opened):
-            record("session.refused", decision="deny", object_type="session", detail={"address": address(request)})
+            record("session.refused", decision="deny", object_type="session", detail=detail)
 
 
 def address(request: HttpRequest) -> str:

@@ -6,10 +6,10 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 
@@ -33,6 +33,12 @@ def unsafe_address(url: str) -> str:
     return ""
 
 
+def insecure(url: str) -> bool:
+    """Whether somebody on the way could write what comes from an address. Hosts that the operator allows may do so."""
+    parts = urlsplit(url)
+    return parts.scheme != "https" and parts.hostname not in settings.PRIVATE_HOSTS_ALLOWED
+
+
 def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
     """POSTs to a tenant's address, connecting to a public address of its host and no other, and follows nothing.
 
@@ -48,20 +54,34 @@ def get(url: str, timeout: float, most: int) -> bytes:
     Raises OSError or HTTPException, for any status but 200, a larger body and a plain http address as well: what comes
     from there is believed, so that nobody on the way may write it. Hosts that the operator allows may do without.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in settings.PRIVATE_HOSTS_ALLOWED:
+    status, found = _fetched(url, "GET", None, {"Accept": "application/json"}, timeout, most)
+    if status != 200:
+        raise OSError(f"it answered {status}")
+    return found
+
+
+def post_form(
+    url: str, fields: Mapping[str, str], headers: Mapping[str, str], timeout: float, most: int
+) -> tuple[int, bytes]:
+    """POSTs a form as `get` gets: the status, whatever it is, and what was answered."""
+    sent = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded", **headers}
+    return _fetched(url, "POST", urlencode(fields).encode(), sent, timeout, most)
+
+
+def _fetched(
+    url: str, method: str, body: bytes | None, headers: dict[str, str], timeout: float, most: int
+) -> tuple[int, bytes]:
+    if insecure(url):
         raise OSError("it is not an https address")
     until, found = time.monotonic() + timeout, b""
-    with _asked(url, "GET", None, {"Accept": "application/json"}, timeout) as response:
-        if response.status != 200:
-            raise OSError(f"it answered {response.status}")
+    with _asked(url, method, body, headers, timeout) as response:
         while block := response.read1(65536):
             found += block
             if len(found) > most:
                 raise OSError(f"it answered more than {most} bytes")
             if time.monotonic() > until:
                 raise TimeoutError("it took too long")
-    return found
+        return response.status, found
 
 
 @contextmanager

@@ -21,13 +21,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from . import services
-from .console import cells, identity, provisioning  # noqa: F401  their pages are registered
+from . import second_factor, services
+from .console import cells, identity, invitations, provisioning  # noqa: F401  their pages are registered
 from .console import forms as inputs
 from .console.filters import ChoiceFilter
 from .console.member import Member, member_of, visible_keys
 from .console.pages import TenantAdmin, counted, state_reason
 from .console.periods import start_of, today
+from .console.places import FIRST_PLACE, PlaceForm, clearances_up_to, roles_up_to
 from .isolation import PLATFORM, current, scope
 from .models import ApiKey, Clearance, Department, Membership, MembershipDepartment, Tenant
 from .roles import Role, may_give
@@ -36,15 +37,6 @@ from .roles import Role, may_give
 def not_revoked() -> Q:
     """Keys that are not revoked yet; one that was replaced may have a while to go."""
     return Q(revoked_at=None) | Q(revoked_at__gt=timezone.now())
-
-
-def roles_up_to(role: str) -> list[tuple[str, str]]:
-    """The roles that somebody with `role` may hand out."""
-    return [(given.value, given.label) for given in reversed(Role) if may_give(role, given)]
-
-
-def clearances_up_to(clearance: int) -> list[tuple[int, str]]:
-    return [(step.value, step.label) for step in Clearance if step <= clearance]
 
 
 admin.site.unregister(Group)  # rights come from the role table
@@ -99,20 +91,6 @@ class RoleFilter(ChoiceFilter):
         return queryset.filter(role=value)
 
 
-class PlaceForm(forms.Form):
-    """What a person may do and see in the open tenant."""
-
-    role = inputs.choice("Role")
-    clearance = inputs.step("Clearance", help_text="The highest classification of documents that they may see.")
-    departments = inputs.DepartmentsField("Departments")
-    reason = inputs.reason()
-
-    def __init__(self, giver: Member, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["role"].choices = roles_up_to(giver.role)  # type: ignore[attr-defined]
-        self.fields["clearance"].choices = clearances_up_to(giver.clearance)  # type: ignore[attr-defined]
-
-
 class PersonForm(PlaceForm):
     """A person who joins the open tenant."""
 
@@ -143,7 +121,7 @@ class PeoplePage(TenantAdmin):
     deletable = True
     lead = "Who belongs to this tenant, what they may do, and how much they may see."
     empty = ("Nobody here yet", "Add the first person; they sign in with their e-mail address.")
-    list_display = ("person", "place", "cleared", "in_departments", "signed_in", "joined")
+    list_display = ("person", "place", "cleared", "in_departments", "factor", "signed_in", "joined")
     list_display_links = ("person",)
     list_filter = (RoleFilter,)
     list_filter_submit = True
@@ -184,6 +162,10 @@ class PeoplePage(TenantAdmin):
             return cells.words("all")
         return cells.labels(department.name for department in membership.departments.all())
 
+    @admin.display(description="second factor", ordering="user__second_factor_at")
+    def factor(self, membership: Membership) -> SafeString:
+        return cells.label("on", "good") if membership.user.second_factor_at else cells.label("none")
+
     @admin.display(description="last sign-in", ordering="user__last_login")
     def signed_in(self, membership: Membership) -> SafeString:
         return cells.moment(membership.user.last_login)
@@ -198,6 +180,39 @@ class PeoplePage(TenantAdmin):
             f"{obj.user} can no longer open this tenant; what they did stays in the audit trail.",
             f"{keys} living keys of theirs stop working within a second.",
         ]
+
+    def get_urls(self) -> list[URLPattern]:
+        reset = self.admin_site.admin_view(self.reset_view)
+        return [path("<path:object_id>/reset/", reset, name="tenants_membership_reset"), *super().get_urls()]
+
+    def reset_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks once more, and removes the second factor of somebody who lost it."""
+        found = self.get_object(request, unquote(object_id))
+        if found is None or not self.has_view_permission(request, found):
+            raise Http404("There is no such person here.")
+        if not self.has_change_permission(request, found):
+            raise PermissionDenied
+        form = RevokeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            state_reason(form.cleaned_data["reason"])
+            if inputs.attempt(form, lambda: second_factor.reset(found) or True):
+                messages.success(
+                    request, f"{found.user} signs in with the password alone, until they set up a new one."
+                )
+                return HttpResponseRedirect(reverse("admin:tenants_membership_changelist"))
+        return inputs.form_page(
+            self,
+            request,
+            form,
+            title=f"Reset the second factor of {found.user}?",
+            submit="Reset second factor",
+            danger=True,
+            original=found,
+            warnings=[
+                "Make sure that it is really they who ask: whoever knows the password gets in.",
+                "Their authenticator and recovery codes stop working at once.",
+            ],
+        )
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -233,10 +248,17 @@ class PeoplePage(TenantAdmin):
             form,
             title=str(found.user),
             submit="Save",
-            lead=found.user.email,
+            lead=self.about(found),
             original=found,
             deletable=self.has_delete_permission(request, found),
         )
+
+    def about(self, found: Membership) -> SafeString:
+        """Whose place it is, and the way to help who lost their second factor."""
+        if found.user.second_factor_at is None:
+            return format_html("{}", found.user.email)
+        reset = cells.link(reverse("admin:tenants_membership_reset", args=[found.pk]), "Reset second factor…")
+        return format_html("{} · {}", found.user.email, reset)
 
     def change(self, found: Membership, form: PlaceForm) -> Membership | None:
         data = form.cleaned_data
@@ -262,9 +284,6 @@ class PeoplePage(TenantAdmin):
 def is_last_owner(place: Membership) -> bool:
     others = Membership.objects.filter(tenant=place.tenant_id, role=Role.OWNER).exclude(pk=place.pk)
     return place.role == Role.OWNER and not others.exists()
-
-
-FIRST_PLACE = {"role": Role.MEMBER, "clearance": Clearance.INTERNAL}
 
 
 def place_of(found: Membership) -> dict[str, Any]:
@@ -602,7 +621,7 @@ class TenantPage(TenantAdmin):
     empty = ("No tenant yet", "Add the first organisation; you get its owner key.")
     list_display = ("organisation", "number", "requests", "tokens", "since", "opens")
     list_display_links = None
-    fields = ("name", "slug", "rpm", "tpm")
+    fields = ("name", "slug", "rpm", "tpm", "require_second_factor")
     search_fields = ("name", "slug")
     search_help_text = "A name"
     sortable_by = ()

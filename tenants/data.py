@@ -80,6 +80,7 @@ class Caller:
     origin: Any = field(
         default=None, repr=False, compare=False
     )  #: what the token's rights came from (`tenants.tokens.Origin`)
+    confined: bool = False  #: a person whom the tenant's own identity provider has signed in
 
     @property
     def is_platform(self) -> bool:
@@ -138,6 +139,7 @@ class Caller:
             clearance=self.clearance,
             actor=self.actor,
             reason=reason,
+            confined=self.confined,
         )
 
 

@@ -4,7 +4,10 @@ TenantsError
  ├── UnknownCredential      nobody has this key, or it is revoked, expired, or used from a foreign address
  ├── DirectoryUnavailable   the database cannot be asked (never an answer about the key)
  ├── NotAllowed             somebody would hand out more than they have
- └── Taken                  the name is in use
+ ├── Taken                  the name is in use
+ ├── TooManyTries           codes are being guessed
+ ├── ProviderRefused        an identity provider does not sign this person in here
+ └── ProviderUnavailable    an identity provider cannot be asked
 """
 
 from __future__ import annotations
@@ -37,6 +40,27 @@ class NotAllowed(TenantsError):
 
 class Taken(TenantsError):
     """This name is in use already."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class TooManyTries(TenantsError):
+    """Too many wrong codes. Wait a quarter of an hour, then try again."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ProviderRefused(TenantsError):
+    """The identity provider did not sign you in."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ProviderUnavailable(TenantsError):
+    """The identity provider cannot be reached at the moment. Try again shortly."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
@@ -15,6 +18,7 @@ from . import key_sets, tokens
 from .addresses import unsafe_address
 from .directory import ISSUERS, PEOPLE, issuer_of, people_of
 from .errors import Taken, UnknownCredential
+from .isolation import current
 from .models import Department, IdentityProvider
 from .roles import Role
 from .services import rows_of
@@ -23,11 +27,14 @@ from .services import rows_of
 ROLES = tuple(role for role in Role if role != Role.OWNER)
 ROLE_CHOICES = [(role.value, role.label) for role in ROLES]
 MOST_VALUES = 500
+_NONCE = 12
 
 
 def save(values: Mapping[str, Any], found: IdentityProvider | None = None) -> IdentityProvider:
     """Registers a provider, or changes `found`. Raises Taken."""
-    provider = found or IdentityProvider()
+    provider, values = found or IdentityProvider(), dict(values)
+    if "client_secret" in values:
+        provider.sealed = seal_secret(values.pop("client_secret"), provider.pk)
     for name, value in values.items():
         setattr(provider, name, value)
     try:
@@ -45,6 +52,22 @@ def save(values: Mapping[str, Any], found: IdentityProvider | None = None) -> Id
     return provider
 
 
+def seal_secret(secret: str, provider: UUID) -> bytes | None:
+    """The sealed form of a client's secret, bound to the open tenant and the provider; None for none."""
+    if not secret:
+        return None
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(settings.IDENTITY_KEY).encrypt(nonce, secret.encode(), UUID(current()).bytes + provider.bytes)
+
+
+def open_secret(provider: IdentityProvider) -> str:
+    """A client's secret, '' when there is none."""
+    if provider.sealed is None:
+        return ""
+    data, bound = bytes(provider.sealed), provider.tenant_id.bytes + provider.pk.bytes
+    return AESGCM(settings.IDENTITY_KEY).decrypt(data[:_NONCE], data[_NONCE:], bound).decode()
+
+
 def unsafe_issuer(url: str) -> str:
     """Why an address may not be an issuer's or its keys'; '' when it may."""
     parts = urlsplit(url)
@@ -60,25 +83,26 @@ def check(provider: IdentityProvider, token: str = "") -> dict[str, Any]:
 
     Nobody is let in by it, and nothing is changed. It also works for a provider that is not active yet.
     """
-    issuer = _issuer(provider)
+    found = issuer(provider)
     told: dict[str, Any] = {"ok": False, "problem": "", "keys": 0, "caller": None}
     try:
-        published = key_sets.published(issuer.issuer, issuer.jwks_url)
+        published = key_sets.published(found.issuer, found.jwks_url)
     except (OSError, HTTPException, ValueError) as error:
         return told | {"problem": f"The keys cannot be fetched: {error}."}
-    told["keys"] = key_sets.usable(published, issuer.algorithms)
+    told["keys"] = key_sets.usable(published, found.algorithms)
     if not told["keys"]:
         return told | {"problem": "None of the published keys fits the algorithms."}
     if not token:
         return told | {"ok": True}
     try:
-        told["caller"] = _shown(_tried(issuer, published, token))
+        told["caller"] = _shown(_tried(found, published, token))
     except UnknownCredential as error:
         return told | {"problem": str(error)}
     return told | {"ok": True}
 
 
-def _issuer(provider: IdentityProvider) -> tokens.Issuer:
+def issuer(provider: IdentityProvider) -> tokens.Issuer:
+    """A provider of the open tenant as tokens are checked by it, active or not."""
     slugs = dict(Department.objects.values_list("pk", "slug"))
     row = rows_of(ISSUERS, {"id": provider.pk})[0]
     tables = {name: json.loads(row[name]) for name in ("departments", "roles", "clearances")}

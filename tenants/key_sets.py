@@ -162,15 +162,20 @@ def published(issuer: str, jwks_url: str, fetch: Fetch = addresses.get) -> list[
 
 
 def jwks_address(issuer: str, fetch: Fetch = addresses.get) -> str:
-    """Where an issuer says that its keys are (OpenID Connect Discovery 1.0). Raises as `published`."""
+    """Where an issuer says that its keys are. Raises as `published`."""
+    found = discovered(issuer, fetch).get("jwks_uri")
+    if not isinstance(found, str):
+        raise ValueError(f"{issuer} does not say where the keys are")
+    return found
+
+
+def discovered(issuer: str, fetch: Fetch = addresses.get) -> dict[str, Any]:
+    """What an issuer says of itself (OpenID Connect Discovery 1.0). Raises as `published`."""
     url = issuer.rstrip("/") + DISCOVERY
     document = _document(fetch(url, TIMEOUT, MOST_BYTES))
     if document.get("issuer") != issuer:
         raise ValueError(f"{url} is another issuer's, {document.get('issuer')!r}")
-    found = document.get("jwks_uri")
-    if not isinstance(found, str):
-        raise ValueError(f"{url} does not say where the keys are")
-    return found
+    return document
 
 
 def _document(body: bytes) -> dict[str, Any]:

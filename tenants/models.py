@@ -41,6 +41,8 @@ class Tenant(models.Model):
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
     # A policy is put in force by somebody else than whoever wrote it.
     four_eyes = models.BooleanField(default=False)
+    # Members without a second factor set one up before they see any page.
+    require_second_factor = models.BooleanField("members need a second factor", default=False)
     has_webhooks = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -87,6 +89,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    # The tenant that made the account: its administrators, and no other tenant's, help who lost their way in.
+    home = models.UUIDField(null=True, editable=False)
+    # Since when signing in needs a second factor; what it is lies beside (SecondFactor), for the person alone.
+    second_factor_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()
@@ -105,6 +111,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_staff(self) -> bool:
         """Every active person may enter the console; what it shows is decided by role."""
         return self.is_active
+
+
+class SecondFactor(models.Model):
+    """A person's authenticator. `sealed` is its secret, encrypted; `recovery` are keyed hashes of codes that work once;
+    `last_step` is the step of the clock that was used last. Personal data: that a person has one, since when.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(User, models.CASCADE, related_name="+")
+    sealed = models.BinaryField()
+    recovery = ArrayField(models.CharField(max_length=64), default=list)
+    last_step = models.BigIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0)
+    tries_since = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return "second factor"
 
 
 class Membership(TenantModel):
@@ -133,6 +157,42 @@ class MembershipDepartment(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "membership", "department"], name="member_once_per_department")
         ]
+
+
+class Invitation(TenantModel):
+    """A place that is held for whoever has an e-mail address, until they open the link that a mail brings them.
+
+    Of the link only a keyed hash is kept, and that until it is used. `inviter` is the actor who answers for the place;
+    `next_at` is when the mail is due, none when none waits. Personal data: an e-mail address, who invited.
+    """
+
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
+    clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
+    departments = ArrayField(models.UUIDField(), default=list, blank=True)
+    inviter = models.JSONField(default=dict, editable=False)
+    origin = models.CharField(max_length=200, editable=False)
+    digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    next_at = models.DateTimeField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    error = models.CharField(max_length=300, blank=True, default="", editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                condition=models.Q(accepted_at__isnull=True),
+                name="one_invitation_per_address",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
 
 
 class ApiKey(TenantModel):
@@ -291,7 +351,8 @@ class IdentityProvider(TenantModel):
     """Who vouches for a tenant's people: an issuer of tokens, and what their claims mean here.
 
     `departments` (pairs, whose order counts), `roles` and `clearances` say what a claim's values stand for: a
-    department's id, a role, a step of the rising order. Personal data: none.
+    department's id, a role, a step of the rising order. `client_id`, `sealed` (its secret, encrypted) and `scopes` are
+    for signing in to the console with it. Personal data: none.
     """
 
     name = models.CharField(max_length=200)
@@ -315,6 +376,11 @@ class IdentityProvider(TenantModel):
     tpm = models.PositiveBigIntegerField("tokens per minute", null=True, blank=True)
     clock_skew = models.PositiveSmallIntegerField(default=60)
     active = models.BooleanField(default=True)
+    sign_in = models.BooleanField(default=False)
+    makes_members = models.BooleanField(default=False)
+    client_id = models.CharField(max_length=300, blank=True, default="")
+    sealed = models.BinaryField(null=True, editable=False)
+    scopes = models.CharField(max_length=300, default="openid email profile")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -413,3 +479,20 @@ class GroupMapping(TenantModel):
 
     def __str__(self) -> str:
         return self.group
+class Identity(TenantModel):
+    """Who a subject of an identity provider is here. It stays when the person's place ends, so that the provider does
+    not bring back whom the tenant has sent away. Personal data: a person's id and their subject at the provider.
+    """
+
+    provider = TenantForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [models.UniqueConstraint(fields=["tenant", "provider", "subject"], name="one_person_per_subject")]
+
+    def __str__(self) -> str:
+        return self.subject

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.urls import reverse
+from django.utils.functional import cached_property
 from rest_framework import serializers
 
-from . import references
+from . import invitations, references
 from .addresses import unsafe_address
 from .api.fields import Clearance, Reference, Strict
 from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer
@@ -22,6 +24,7 @@ from .models import (
     Grant,
     GroupMapping,
     IdentityProvider,
+    Invitation,
     Membership,
     Tenant,
     User,
@@ -45,7 +48,7 @@ class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
 
     class Meta:
         model = Tenant
-        fields = ("id", "slug", "name", "rpm", "tpm", "four_eyes", "created_at", "owner_key")
+        fields = ("id", "slug", "name", "rpm", "tpm", "four_eyes", "require_second_factor", "created_at", "owner_key")
         read_only_fields = ("id", "created_at")
 
 
@@ -62,8 +65,8 @@ class UserSerializer(Strict, serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "email", "name", "is_active", "created_at")
-        read_only_fields = ("id", "is_active", "created_at")
+        fields = ("id", "email", "name", "is_active", "second_factor_at", "created_at")
+        read_only_fields = ("id", "is_active", "second_factor_at", "created_at")
 
 
 class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
@@ -87,6 +90,55 @@ class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
             "clearance": Clearance().to_representation(instance.clearance),
             "departments": [department.slug for department in instance.departments.all()],
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
+        }
+
+
+class InvitationSerializer(Strict, serializers.ModelSerializer[Invitation]):
+    """`state` is `open`, `accepted`, `expired`, or `unsent` when no mail server took the mail (`error` says why).
+    `link` is shown once, and only where the installation sends no mail.
+    """
+
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.MEMBER)
+    clearance = Clearance(default=1)
+    departments = serializers.ListField(child=Reference(Department, by="slug"), required=False, default=list)
+    state = serializers.ChoiceField(choices=["open", "accepted", "expired", "unsent"], read_only=True)
+    link = serializers.CharField(read_only=True, required=False, help_text="Shown once, where no mail is sent.")
+
+    class Meta:
+        model = Invitation
+        fields = (
+            "id",
+            "email",
+            "role",
+            "departments",
+            "clearance",
+            "state",
+            "error",
+            "created_at",
+            "sent_at",
+            "expires_at",
+            "accepted_at",
+            "link",
+        )
+        read_only_fields = ("id", "error", "created_at", "sent_at", "expires_at", "accepted_at")
+
+    @cached_property
+    def _slugs(self) -> dict[UUID, str]:
+        return dict(Department.objects.values_list("pk", "slug"))
+
+    def to_representation(self, instance: Invitation) -> dict[str, Any]:
+        moment = serializers.DateTimeField().to_representation
+        times = {name: getattr(instance, name) for name in ("created_at", "sent_at", "expires_at", "accepted_at")}
+        return {
+            "id": str(instance.pk),
+            "email": instance.email,
+            "role": instance.role,
+            "departments": [self._slugs[place] for place in instance.departments if place in self._slugs],
+            "clearance": Clearance().to_representation(instance.clearance),
+            "state": invitations.state(instance),
+            "error": instance.error,
+            **{name: moment(value) if value else None for name, value in times.items()},
         }
 
 
@@ -278,6 +330,10 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
     """Without `jwks_url` the keys are found by discovery. `departments`, `roles` and `clearances` say what the values
     of their claims stand for (the first department that a token gives pays); `department`, `role` and `clearance` hold
     where none of them does. Nobody becomes an owner by a claim. `limits` hold for each person.
+
+    With `sign_in` people also sign in to the console with it, by `client_id` and `client_secret` (never shown; without
+    one we are a public client), on the page `sign_in_url`; the provider sends them back to `redirect_uri`. They are
+    members, invited, or with `makes_members` made members on the spot, as the tables say.
     """
 
     name = serializers.CharField(max_length=200)
@@ -296,6 +352,11 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
     clearances = Mapped(child=Clearance(), required=False)
     limits = LimitsSerializer(required=False, allow_null=True)
     clock_skew = serializers.IntegerField(min_value=0, max_value=MOST_SKEW, default=60, help_text="Seconds.")
+    client_id = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    client_secret = serializers.CharField(max_length=500, required=False, allow_blank=True, write_only=True)
+    scopes = serializers.RegexField(r"^openid( [!-~]+)*$", max_length=300, default="openid email profile")
+    redirect_uri = serializers.CharField(read_only=True)
+    sign_in_url = serializers.CharField(read_only=True)
 
     class Meta:
         model = IdentityProvider
@@ -321,6 +382,13 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
             "limits",
             "clock_skew",
             "active",
+            "sign_in",
+            "makes_members",
+            "client_id",
+            "client_secret",
+            "scopes",
+            "redirect_uri",
+            "sign_in_url",
             "created_at",
         )
         read_only_fields = ("id", "created_at")
@@ -330,12 +398,12 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
         return []
 
     def validate_issuer(self, value: str) -> str:
-        return self._address(value)
+        return self._safe(value)
 
     def validate_jwks_url(self, value: str) -> str:
-        return self._address(value) if value else ""
+        return self._safe(value) if value else ""
 
-    def _address(self, value: str) -> str:
+    def _safe(self, value: str) -> str:
         problem = unsafe_issuer(value)
         if problem:
             raise serializers.ValidationError(problem)
@@ -357,10 +425,17 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
             named = attrs.get(claim, getattr(before, claim, ""))
             if attrs.get(table, getattr(before, table, {})) and not named:
                 raise serializers.ValidationError({claim: f"Say which claim's values {table} are of."})
+        wanted = {name: attrs.get(name, getattr(self.instance, name, "")) for name in ("sign_in", "client_id")}
+        if wanted["sign_in"] and not wanted["client_id"]:
+            raise serializers.ValidationError({"client_id": "Signing in needs a client at the provider: say its id."})
         return attrs
 
+    @cached_property
+    def _slugs(self) -> dict[str, str]:
+        return {str(place): slug for place, slug in Department.objects.values_list("pk", "slug")}
+
     def to_representation(self, instance: IdentityProvider) -> dict[str, Any]:
-        slugs = {str(place): slug for place, slug in Department.objects.values_list("pk", "slug")}
+        slugs = self._slugs
         plain = {name: getattr(instance, name) for name in self.Meta.fields if hasattr(instance, name)}
         return plain | {
             "id": str(instance.pk),
@@ -369,8 +444,15 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
             "clearance": CLEARANCES[instance.clearance],
             "clearances": {value: CLEARANCES[step] for value, step in instance.clearances.items()},
             "limits": {"rpm": instance.rpm, "tpm": instance.tpm},
+            "redirect_uri": self._address("provider_back", instance.pk),
+            "sign_in_url": self._address("sign_in_of"),
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }
+
+    def _address(self, page: str, *more: Any) -> str:
+        """An address of the console's, under which the tenant's people sign in."""
+        slug = self.context["view"].caller.tenant_slug
+        return str(self.context["request"].build_absolute_uri(reverse(f"admin:{page}", args=[slug, *more])))
 
 
 class TokenCheckSerializer(Strict):

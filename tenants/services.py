@@ -30,6 +30,7 @@ from .models import (
     Clearance,
     Department,
     Grant,
+    Identity,
     Membership,
     MembershipDepartment,
     PersonPermission,
@@ -37,20 +38,26 @@ from .models import (
     User,
 )
 from .roles import CALLS, Role, may, may_give, rights_of
+from .sessions import Confinement, confinement, is_proven
 
 __all__ = [
+    "actor",
     "add_person",
     "caller_of_key",
     "caller_of_member",
     "change_key",
     "change_place",
+    "check_giving",
     "end_place",
+    "is_visiting",
     "make_department",
     "make_grant",
     "make_key",
     "make_tenant",
     "make_user",
-    "must_outrank",
+    "must_set_up_factor",
+    "place_person",
+    "reason",
     "remove_person",
     "revoke_key",
     "rotate_key",
@@ -86,12 +93,65 @@ def caller_of_key(credential: str, address: str = "") -> Caller | None:
 def scope_of_member(request: HttpRequest) -> Scope | None:
     """The scope of the signed-in person: the tenant that their session has opened, else one they belong to.
 
-    Owners and administrators of the platform may open every tenant; the trail shows them as themselves.
+    Owners and administrators of the platform may open every tenant; the trail shows them as themselves. A session that
+    has not seen the person's second factor has no scope, nor has one without where the tenant demands it.
     """
-    user = User.objects.filter(pk=request.session[SESSION_KEY], is_active=True).first()
-    if user is None:
+    found = _opening(request)
+    return None if found is None or found.lacks_factor else found.scope()
+
+
+def must_set_up_factor(request: HttpRequest) -> bool:
+    """Whether all that keeps the signed-in person out is a second factor that the tenant demands."""
+    found = _opening(request)
+    return found is not None and found.lacks_factor
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """Which tenant a session is about to open, by which of the person's places."""
+
+    user: User
+    tenant: UUID
+    place: Membership
+    lacks_factor: bool = False
+    confined: bool = False
+
+    def scope(self) -> Scope:
+        return Scope(
+            tenant=self.tenant,
+            user=self.user.pk,
+            departments=_departments(self.place),
+            clearance=self.place.clearance,
+            actor={"type": "user", "id": str(self.user.pk), "name": str(self.user)},
+            confined=self.confined,
+        )
+
+
+def _opening(request: HttpRequest) -> _Opening | None:
+    person, within = UUID(str(request.session[SESSION_KEY])), confinement(request.session)
+    if within is None:
+        with scope(Scope(user=person)):
+            return _own_opening(request, person)
+    with scope(Scope(tenant=within.tenant, user=person, confined=True)):
+        return _confined_opening(person, within)
+
+
+def _confined_opening(person: UUID, within: Confinement) -> _Opening | None:
+    """The one tenant whose provider vouches, while it does: whatever else the session or the person has, no other."""
+    vouched = Identity.objects.filter(provider_id=within.provider, user_id=person, provider__active=True)
+    if not vouched.filter(provider__sign_in=True).exists():
         return None
-    places = {place.tenant_id: place for place in Membership.objects.filter(user=user)}
+    place = Membership.objects.select_related("user").filter(tenant_id=within.tenant, user_id=person).first()
+    if place is None or not place.user.is_active:
+        return None
+    return _Opening(place.user, within.tenant, place, confined=True)
+
+
+def _own_opening(request: HttpRequest, person: UUID) -> _Opening | None:
+    user = User.objects.filter(pk=person, is_active=True).first()
+    if user is None or not is_proven(request.session, user):
+        return None
+    places = {place.tenant_id: place for place in Membership.objects.filter(user=user).select_related("tenant")}
     platform = places.get(PLATFORM)
     chosen = request.session.get(TENANT_KEY)
     wanted = UUID(chosen) if chosen else None
@@ -103,34 +163,39 @@ def scope_of_member(request: HttpRequest) -> Scope | None:
         wanted = place.tenant_id if place else None
     if place is None or wanted is None:
         return None
-    actor = {"type": "user", "id": str(user.pk), "name": str(user)}
-    return Scope(tenant=wanted, user=user.pk, departments=_departments(place), clearance=place.clearance, actor=actor)
+    return _Opening(user, wanted, place, lacks_factor=user.second_factor_at is None and _demands_factor(wanted, place))
+
+
+def _demands_factor(tenant: UUID, place: Membership) -> bool:
+    if place.tenant_id == tenant:
+        return place.tenant.require_second_factor
+    with scope(tenant):
+        return Tenant.objects.filter(pk=tenant, require_second_factor=True).exists()
 
 
 def caller_of_member(request: HttpRequest) -> Caller | None:
     """The signed-in person as a caller of the management plane; None without a place in any tenant."""
-    with scope(Scope(user=UUID(str(request.session[SESSION_KEY])))):
-        opened = scope_of_member(request)
-        if opened is None or opened.tenant is None:
-            return None
-        places = {place.tenant_id: place for place in Membership.objects.filter(user_id=str(opened.user))}
-        place = places.get(opened.tenant) or places[PLATFORM]
-        with scope(opened):
-            tenant = Tenant.objects.get(pk=opened.tenant)
-            granted = grant_rows(rows_of(GRANTS))
-        caller = Caller(
-            tenant=tenant.pk,
-            tenant_slug=tenant.slug,
-            key=None,
-            user=opened.user,
-            name=opened.actor["name"],
-            role=place.role,
-            clearance=place.clearance,
-            department=opened.departments[0] if opened.departments else None,
-            department_slug="",
-            departments=opened.departments,
-        )
-        return replace(caller, grants=grants_of(caller, granted))
+    found = _opening(request)
+    if found is None or found.lacks_factor:
+        return None
+    opened = found.scope()
+    with scope(opened):
+        tenant = Tenant.objects.get(pk=opened.tenant)
+        granted = grant_rows(rows_of(GRANTS))
+    caller = Caller(
+        tenant=tenant.pk,
+        tenant_slug=tenant.slug,
+        key=None,
+        user=opened.user,
+        name=opened.actor["name"],
+        role=found.place.role,
+        clearance=found.place.clearance,
+        department=opened.departments[0] if opened.departments else None,
+        department_slug="",
+        departments=opened.departments,
+        confined=found.confined,
+    )
+    return replace(caller, grants=grants_of(caller, granted))
 
 
 def _departments(place: Membership) -> tuple[UUID, ...] | None:
@@ -174,7 +239,7 @@ def make_tenant(slug: str, name: str, *, given: keys.NewKey | None = None) -> tu
     if Tenant.objects.filter(slug=slug).exists():
         raise Taken(f"There is a tenant {slug!r} already.")
     tenant = Tenant.objects.create(slug=slug, name=name)
-    with scope(tenant.pk, actor=_actor()):
+    with scope(tenant.pk, actor=actor()):
         _, key = _store_key(given or keys.generate(settings.API_KEY_PEPPER), name="Owner", role=Role.OWNER, clearance=3)
     return tenant, key
 
@@ -219,6 +284,15 @@ def make_user(email: str, name: str, password: str | None = None) -> User:
     user.set_password(password or None)
     user.save(force_insert=True)
     return user
+
+
+def place_person(user: User, role: str, clearance: int, departments: Iterable[UUID]) -> Membership:
+    """A person's place in the open tenant, which somebody who may has decided on before; departments that are gone
+    are left out.
+    """
+    place = Membership.objects.create(user=user, role=role, clearance=clearance)
+    _set_departments(place, Department.objects.filter(pk__in=list(departments)))
+    return place
 
 
 def change_place(place: Membership, role: str, clearance: int, departments: Iterable[Department]) -> Membership:
@@ -375,9 +449,9 @@ def revoke_key(key: ApiKey) -> None:
 
 
 def _store_key(new: keys.NewKey, **fields: Any) -> tuple[ApiKey, str]:
-    actor = _actor()
+    maker = actor()
     made = ApiKey.objects.create(
-        public_id=new.public_id, digest=new.digest, created_by=f"{actor['type']}:{actor.get('id', '')}"[:80], **fields
+        public_id=new.public_id, digest=new.digest, created_by=f"{maker['type']}:{maker.get('id', '')}"[:80], **fields
     )
     return made, new.key
 
@@ -536,25 +610,42 @@ MOST_MAKERS = 30
 _SYSTEM = Maker(Role.OWNER, 3, None)
 
 
-def _actor() -> dict[str, str]:
+def actor() -> dict[str, str]:
+    """Who makes the changes of the open scope."""
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(nullif(current_setting('app.actor', true), ''), '{\"type\": \"sql\"}')")
         found: dict[str, str] = json.loads(cursor.fetchone()[0])
         return found
 
 
-def must_outrank(role: str, clearance: int) -> None:
-    """Raises NotAllowed when a role or a clearance is more than whoever asks may hand out."""
+def reason() -> str:
+    """Why the changes of the open scope are made."""
+    with connection.cursor() as cursor:
+        cursor.execute("select coalesce(current_setting('app.reason', true), '')")
+        return str(cursor.fetchone()[0])
+
+
+def check_giving(role: str, clearance: int) -> None:
+    """Raises NotAllowed unless the one whose scope is open may hand out such a place."""
     _maker().must_outrank(role, clearance)
+
+
+def is_visiting() -> bool:
+    """Whether the one whose scope is open came from the platform, and is no member here."""
+    who = actor()
+    if who["type"] != "user":
+        return False
+    places = set(Membership.objects.filter(user_id=who["id"]).values_list("tenant_id", flat=True))
+    return PLATFORM in places and UUID(current()) not in places
 
 
 def _maker() -> Maker:
     """The one whose scope is open: a key, a person (of this tenant, or of the platform), or set-up itself."""
-    actor = _actor()
-    if actor["type"] == "key":
-        return _making_key(UUID(actor["id"]))
-    if actor["type"] == "user":
-        return _making_person(actor["id"])
+    who = actor()
+    if who["type"] == "key":
+        return _making_key(UUID(who["id"]))
+    if who["type"] == "user":
+        return _making_person(who["id"])
     return _SYSTEM
 
 

@@ -184,7 +184,7 @@ def caller_of(
     subject = _word(claim(claims, issuer.user_claim))
     if not subject:
         raise UnknownCredential(f"This token says nobody: it lacks the claim `{issuer.user_claim}`.")
-    email = _email(issuer, claims)
+    email = address_of(issuer, claims)
     known = people.get(email) if email else None
     if known is None and issuer.members_only:
         raise UnknownCredential(
@@ -251,7 +251,7 @@ def _values(claims: Mapping[str, Any], name: str) -> list[str]:
     return [word for one in (value if isinstance(value, list) else [value]) if (word := _word(one))]
 
 
-def _email(issuer: Issuer, claims: Mapping[str, Any]) -> str:
+def address_of(issuer: Issuer, claims: Mapping[str, Any]) -> str:
     """The address that the provider answers for, '' when it does not."""
     email = claims.get("email")
     sure = issuer.email_trusted or claims.get("email_verified") is True

@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import identity, services, webhooks
+from . import identity, invitations, second_factor, services, webhooks
 from .api.lists import Filter, flag, refers_to, word_of
 from .api.problems import Conflict
 from .api.views import FullView, ManagementView, ReadView
@@ -25,6 +25,7 @@ from .models import (
     Grant,
     GroupMapping,
     IdentityProvider,
+    Invitation,
     Membership,
     Tenant,
     User,
@@ -41,6 +42,7 @@ from .serializers import (
     GrantSerializer,
     GroupMappingSerializer,
     IdentityProviderSerializer,
+    InvitationSerializer,
     MembershipSerializer,
     RotationSerializer,
     TenantSerializer,
@@ -105,7 +107,12 @@ class UserView(mixins.CreateModelMixin, ReadView):
     filters: ClassVar[dict[str, Filter]] = {"email": "email__iexact", "name": "name", "is_active": flag("is_active")}
     searched = ("email", "name")
     orderings = ("email", "name", "created_at")
-    rights: ClassVar[dict[str, str]] = {"list": "users.view", "retrieve": "users.view", "create": "users.change"}
+    rights: ClassVar[dict[str, str]] = {
+        "list": "users.view",
+        "retrieve": "users.view",
+        "create": "users.change",
+        "reset_second_factor": "users.change",
+    }
 
     def get_queryset(self) -> QuerySet[User]:
         return User.objects.filter(memberships__tenant_id=self.caller.tenant)
@@ -116,6 +123,14 @@ class UserView(mixins.CreateModelMixin, ReadView):
         person = services.make_user(**serializer.validated_data)
         _allowed(lambda: services.add_person(person.email, person.name, Role.MEMBER, 0, []))
         return Response(self.get_serializer(person).data, status=201)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path="reset-second-factor")
+    def reset_second_factor(self, request: Request, pk: str = "") -> Response:
+        """Lets a person who lost their second factor sign in without it; their account was made in this tenant."""
+        place = Membership.objects.select_related("user").get(tenant=self.caller.tenant, user=self.get_object())
+        _allowed(lambda: second_factor.reset(place))
+        return Response(status=204)
 
 
 class MembershipView(FullView):
@@ -162,6 +177,55 @@ class MembershipView(FullView):
 
     def perform_destroy(self, instance: Membership) -> None:
         _allowed(lambda: services.remove_person(instance))
+
+
+def _accepted(value: str) -> Q:
+    if value not in ("true", "false"):
+        raise exceptions.ValidationError("Must be true or false.")
+    return Q(accepted_at__isnull=value == "false")
+
+
+class InvitationView(mixins.CreateModelMixin, mixins.DestroyModelMixin, ReadView):
+    """Places that are held for whoever has an address: a mail brings them a link that works once, for seven days."""
+
+    queryset = Invitation.objects.all()
+    serializer_class = InvitationSerializer
+    filters: ClassVar[dict[str, Filter]] = {
+        "email": "email__iexact",
+        "role": "role",
+        "clearance": word_of(CLEARANCES, "clearance"),
+        "accepted": _accepted,
+    }
+    searched = ("email",)
+    orderings = ("email", "role", "created_at")
+    rights: ClassVar[dict[str, str]] = {
+        "list": "memberships.view",
+        "retrieve": "memberships.view",
+        "create": "memberships.change",
+        "destroy": "memberships.change",
+        "resend": "memberships.change",
+    }
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values, origin = serializer.validated_data, request.build_absolute_uri("/")
+        made, link = _allowed(lambda: invitations.invite(**values, origin=origin))
+        return Response(self._shown(made, link), status=201)
+
+    @extend_schema(request=None, responses=InvitationSerializer)
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str = "") -> Response:
+        """A new link, for another seven days; the one before ends."""
+        found = self.get_object()
+        return Response(self._shown(found, _allowed(lambda: invitations.resend(found))))
+
+    def perform_destroy(self, instance: Invitation) -> None:
+        _allowed(lambda: invitations.revoke(instance))
+
+    def _shown(self, invitation: Invitation, link: str) -> dict[str, Any]:
+        shown: dict[str, Any] = self.get_serializer(invitation).data
+        return {**shown, "link": link} if link else shown
 
 
 def _revoked(value: str) -> Q:
@@ -413,6 +477,7 @@ __all__ = [
     "GrantView",
     "GroupMappingView",
     "IdentityProviderView",
+    "InvitationView",
     "ManagementView",
     "MembershipView",
     "TenantView",

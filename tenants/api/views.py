@@ -30,7 +30,7 @@ FORM = 1024 * 1024
 UNSAFE = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 #: fields of answers that are shown once
-ONCE = ("key", "owner_key", "secret", "ingest_job")
+ONCE = ("key", "owner_key", "secret", "link", "ingest_job")
 
 
 class TakenBack(Exception):

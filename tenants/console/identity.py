@@ -96,6 +96,21 @@ class ProviderForm(forms.Form):
         widget=inputs.number("").widget,
     )
     active = inputs.tick("Lets people in", initial=True)
+    sign_in = inputs.tick("People sign in to this console with it", help_text="Needs a client at the provider.")
+    client_id = inputs.text("Client id", required=False, max_length=300)
+    client_secret = inputs.secret(
+        "Client secret",
+        required=False,
+        max_length=500,
+        help_text="Kept sealed and never shown. Empty: it stays as it is; a public client needs none.",
+    )
+    scopes = inputs.text(
+        "Scopes", max_length=300, initial="openid email profile", help_text="Add what brings groups or roles along."
+    )
+    makes_members = inputs.tick(
+        "Makes members",
+        help_text="Whoever it signs in gets a place here, as the tables above say. Otherwise they must be invited.",
+    )
     reason = inputs.reason()
 
     def clean_issuer(self) -> str:
@@ -109,6 +124,12 @@ class ProviderForm(forms.Form):
         if not found:
             raise forms.ValidationError("Tick at least one.")
         return found
+
+    def clean_scopes(self) -> str:
+        found = str(self.cleaned_data["scopes"]).split()
+        if "openid" not in found:
+            raise forms.ValidationError("openid must be among them.")
+        return " ".join(dict.fromkeys(["openid", *found]))
 
     def clean_departments(self) -> list[list[str]]:
         places = {slug: str(place) for place, slug in Department.objects.values_list("pk", "slug")}
@@ -131,6 +152,10 @@ class ProviderForm(forms.Form):
         ):
             if data.get(table) and not data.get(claim):
                 self.add_error(claim, "Say which claim's values these are.")
+        if data.get("sign_in") and not data.get("client_id"):
+            self.add_error("client_id", "Signing in needs a client at the provider: say its id.")
+        if not data.get("client_secret"):
+            data.pop("client_secret", None)
         return data
 
     def _address(self, name: str) -> str:
@@ -177,9 +202,9 @@ class IdentityProviderPage(TenantAdmin):
     heading = "Identity providers"
     add_text = "Add identity provider"
     deletable = True
-    lead = "Whose tokens (JWT) let people call /v1 as a key does: in a department, with a role, under their own name."
+    lead = "Who vouches for people: their tokens (JWT) call /v1 as a key does, and they may sign in to this console."
     empty = ("No identity provider yet", "Add Entra ID, Okta, Keycloak or any other issuer of signed tokens.")
-    list_display = ("provider", "state", "meant_for", "gives", "since")
+    list_display = ("provider", "state", "signs_in", "meant_for", "gives", "since")
     list_display_links = ("provider",)
     search_fields = ("name", "issuer")
     search_help_text = "A name or an issuer"
@@ -196,6 +221,12 @@ class IdentityProviderPage(TenantAdmin):
     @admin.display(description="state", ordering="active")
     def state(self, found: IdentityProvider) -> SafeString:
         return cells.label("lets in", "good") if found.active else cells.label("off", "warn")
+
+    @admin.display(description="console", ordering="sign_in")
+    def signs_in(self, found: IdentityProvider) -> SafeString:
+        if not found.sign_in:
+            return cells.label("no")
+        return cells.label("makes members" if found.makes_members else "signs in", "good")
 
     @admin.display(description="audience")
     def meant_for(self, found: IdentityProvider) -> str:
@@ -235,7 +266,14 @@ class IdentityProviderPage(TenantAdmin):
             messages.success(request, f"{found.name} is changed; every worker knows within a second.")
             return HttpResponseRedirect(reverse("admin:tenants_identityprovider_try", args=[found.pk]))
         tried = cells.link(reverse("admin:tenants_identityprovider_try", args=[found.pk]), "Try a token")
-        lead = format_html("{} · {}", found.issuer, tried)
+        place = [self.member(request).tenant.slug]
+        lead = format_html(
+            "{} · {}<br>People sign in at {}; the provider sends them back to {}",
+            found.issuer,
+            tried,
+            cells.link(page := request.build_absolute_uri(reverse("admin:sign_in_of", args=place)), page),
+            request.build_absolute_uri(reverse("admin:provider_back", args=[*place, found.pk])),
+        )
         return inputs.form_page(
             self, request, form, title=found.name, submit="Save", lead=lead, original=found, deletable=True
         )

@@ -15,6 +15,7 @@ from tenants.isolation import PLATFORM, current
 from tenants.models import ApiKey, Membership, MembershipDepartment, Tenant
 from tenants.roles import Role, may
 from tenants.services import rows_of
+from tenants.sessions import confinement
 
 #: Roles in the platform's tenant that may open every other tenant.
 OPENERS = frozenset({Role.OWNER, Role.ADMIN})
@@ -87,7 +88,7 @@ def _read(request: HttpRequest) -> Member | None:
         return None
     places = {place.tenant_id: place for place in Membership.objects.filter(user=user)}
     platform = places.get(PLATFORM)
-    operator = platform is not None and platform.role in OPENERS
+    operator = platform is not None and platform.role in OPENERS and confinement(request.session) is None
     place = places.get(UUID(opened)) or (platform if operator else None)
     if place is None:
         return None

@@ -12,6 +12,8 @@ from .scope import Scope, scope
 
 #: Where the session keeps the tenant whose console is open.
 TENANT_KEY = "tenant"
+#: Where it keeps the tenant whose identity provider alone vouches for the person.
+CONFINED_KEY = "confined"
 
 
 class Failed(Exception):
@@ -32,7 +34,8 @@ class ScopeMiddleware:
         if not hasattr(request, "session") or SESSION_KEY not in request.session:
             return self.get_response(request)
         try:
-            with scope(Scope(user=UUID(request.session[SESSION_KEY]))):
+            confined = CONFINED_KEY in request.session
+            with scope(Scope(user=UUID(request.session[SESSION_KEY]), confined=confined)):
                 opened = self._membership(request)
                 if opened is None:
                     return self._answer(request)

@@ -27,6 +27,7 @@ SETTINGS = (
     "app.clearance",
     "app.actor",
     "app.reason",
+    "app.confined",
 )
 
 READ = "select " + ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
@@ -39,6 +40,8 @@ class Scope:
 
     `departments` None means all departments of the tenant; `clearance` is the index into CLEARANCES.
     `login` is the e-mail address somebody signs in with: it makes that one person's row readable, no other.
+    `confined` says that the tenant's own identity provider vouches for the person, to this tenant and to no other: the
+    wall shows nothing of theirs elsewhere, and lets nothing of their account be changed.
     """
 
     tenant: UUID | None = None
@@ -48,6 +51,7 @@ class Scope:
     clearance: int = 3
     actor: dict[str, str] = field(default_factory=lambda: {"type": "system", "id": "", "name": "system"})
     reason: str = ""
+    confined: bool = False
 
     def settings(self) -> tuple[str, ...]:
         """The values of SETTINGS, in that order."""
@@ -60,6 +64,7 @@ class Scope:
             str(self.clearance),
             json.dumps(self.actor, separators=(",", ":")),
             self.reason,
+            "1" if self.confined else "",
         )
 
 

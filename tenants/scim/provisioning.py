@@ -285,7 +285,7 @@ def save_mapping(
     found: GroupMapping | None = None,
 ) -> GroupMapping:
     """Says what a group gives, or says it anew of `found`; its members have it at once. Raises NotAllowed, Taken."""
-    services.must_outrank(role or Role.MEMBER, clearance or 0)
+    services.check_giving(role or Role.MEMBER, clearance or 0)
     if role == Role.OWNER:
         raise refusals.NotAllowed("No group makes an owner.")
     one_at_a_time()

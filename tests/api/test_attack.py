@@ -140,6 +140,7 @@ def things(acme: House) -> dict[str, str]:
         "documents": document["id"],
         "ingest-jobs": document["ingest_job"],
         "users": make("users", {"email": f"{acme.slug}@acme.example", "name": "Alice"})["id"],
+        "invitations": make("invitations", {"email": "house-secret@acme.example"})["id"],
         "memberships": call("get", "/api/v1/memberships", key).json()["results"][0]["id"],
     }
 

@@ -42,6 +42,7 @@ def things(acme: House) -> list[dict[str, Any]]:
         person = make(acme, "users", {"email": f"{run}@acme.example", "name": f"Person {number}"})
         place = {"user": person["id"], "role": "developer", "departments": [department["slug"], "legal"]}
         make(acme, "memberships", place)
+        make(acme, "invitations", {"email": f"i-{run}@acme.example", "departments": [department["slug"]]})
         key = {"name": f"k-{run}", "department": department["slug"], "departments": ["legal", "sales"]}
         make(acme, "api-keys", key)
         made.append({"run": run, "department": department})
@@ -69,6 +70,7 @@ FILTERS = [
     ("departments?slug=legal", 1),
     ("departments?search=list-", 5),
     ("users?search=person", 5),
+    ("invitations?search=i-", 5),
     ("memberships?role=developer", 5),
     ("memberships?department=legal&role=developer", 5),
     ("memberships?department=nowhere", 0),

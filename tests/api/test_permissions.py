@@ -21,6 +21,7 @@ TABLE = {
     "documents": ("owner admin policy_manager developer member", "owner admin developer"),
     "memberships": ("owner admin", "owner admin"),
     "users": ("owner admin", "owner admin"),
+    "invitations": ("owner admin", "owner admin"),
     "grants": ("owner admin", "owner admin"),
     "webhooks": ("owner admin", "owner admin"),
     "identity-providers": ("owner", "owner"),

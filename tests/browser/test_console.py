@@ -36,6 +36,8 @@ PAGES = [
     "/console/tenants/department/add/",
     "/console/tenants/membership/",
     "/console/tenants/membership/add/",
+    "/console/tenants/invitation/",
+    "/console/tenants/invitation/add/",
     "/console/tenants/apikey/",
     "/console/tenants/apikey/add/",
     "/console/tenants/groupmapping/",
@@ -57,6 +59,7 @@ PAGES = [
     "/console/billing/price/",
     "/console/billing/price/add/",
     "/console/tenants/tenant/",
+    "/console/account/second-factor/",
     "/console/password_change/",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from secrets import token_hex
 from typing import Any
@@ -22,7 +23,7 @@ from policies.models import Policy
 from tenants import keys
 from tenants.ids import uuid7
 from tenants.isolation import PLATFORM, scope
-from tenants.models import ApiKey, Department, Membership, MembershipDepartment, Tenant, User
+from tenants.models import ApiKey, Department, Invitation, Membership, MembershipDepartment, Tenant, User
 from tenants.roles import Role
 
 BACKEND = "tenants.sign_in.PasswordBackend"
@@ -150,7 +151,15 @@ def acme(database: None) -> House:
         make_call(house, make_key(house, "assistant", "legal"), entities={"PERSON": 2})
         make_call(house, make_key(house, "copilot", "sales"), cost="0.5")
         make_call(house, make_key(house, "laptop", "sales", user=bob, role=Role.MEMBER), cost="0.25")
-        house.objects += [*house.keys.values(), *Membership.objects.filter(tenant=house.tenant), *Event.objects.all()]
+        invited = Invitation.objects.create(
+            email=f"invited-{house.name}@new.example", expires_at=timezone.now() + timedelta(days=7)
+        )
+        house.objects += [
+            invited,
+            *house.keys.values(),
+            *Membership.objects.filter(tenant=house.tenant),
+            *Event.objects.all(),
+        ]
     return house
 
 

@@ -27,6 +27,7 @@ SEEN = {
     "retrieval_collection": ("owner", "admin", "policy_manager", "alice", "bob"),
     "tenants_department": ("owner", "admin"),
     "tenants_membership": ("owner", "admin"),
+    "tenants_invitation": ("owner", "admin"),
     "tenants_apikey": ("owner", "admin", "alice", "bob"),
     "tenants_identityprovider": ("owner",),
     "tenants_groupmapping": ("owner",),
@@ -50,6 +51,7 @@ ADDED = {
     "retrieval_collection": ("owner", "admin", "alice"),
     "tenants_department": ("owner", "admin"),
     "tenants_membership": ("owner", "admin"),
+    "tenants_invitation": ("owner", "admin"),
     "tenants_apikey": ("owner", "admin", "alice", "bob"),
     "tenants_identityprovider": ("owner",),
     "tenants_groupmapping": ("owner",),
@@ -98,7 +100,7 @@ def test_it_offers_adding_to_the_roles_that_may(as_role, page, place):
 def addresses(obj):
     """All pages about one object."""
     name, found = f"admin:{obj._meta.app_label}_{obj._meta.model_name}", []
-    for verb in ("change", "delete", "history", "revoke", "retry"):
+    for verb in ("change", "delete", "history", "revoke", "retry", "resend"):
         try:
             found.append(reverse(f"{name}_{verb}", args=[obj.pk]))
         except NoReverseMatch:

@@ -1,0 +1,178 @@
+"""The second factor in the console: asked for behind the password, set up and removed by the person themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import segno
+from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.crypto import constant_time_compare
+from django.utils.safestring import SafeString
+
+from tenants import second_factor
+from tenants.errors import Taken, TooManyTries
+from tenants.isolation import Scope, scope
+from tenants.models import User
+from tenants.sessions import is_own, mark_proven
+
+from .sign_in import may_try, open_session, record_refusal
+
+#: where the session keeps who has shown their password, and nothing else yet
+HALF = "half"
+HALF_SECONDS = 600
+#: where it keeps the secret that the person's authenticator is shown, sealed
+FRESH = "fresh_factor"
+PAGE = "console/own_factor.html"
+#: what says that a code was wrong; whoever has none left asks somebody
+WRONG = "This code is wrong or was used already. Take the one that is shown now, or one of your recovery codes."
+
+
+# -- signing in -------------------------------------------------------------------------------------------------------
+
+
+def enter(request: HttpRequest, person: User, onward: str) -> HttpResponse:
+    """Behind the right password: in, or first to the page that asks for the second factor."""
+    if person.second_factor_at is None:
+        open_session(request, person)
+        return HttpResponseRedirect(onward)
+    request.session.cycle_key()
+    request.session[HALF] = {
+        "user": str(person.pk),
+        "hash": person.get_session_auth_hash(),
+        "at": time.time(),
+        "next": onward,
+    }
+    return HttpResponseRedirect(reverse("admin:second_factor"))
+
+
+def ask(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Asks for a code; with the right one the person is signed in."""
+    half = request.session.get(HALF)
+    person = _person(half) if half else None
+    if half is None or person is None:
+        return HttpResponseRedirect(reverse("admin:login"))
+    context |= {"title": "Second factor", "person": person}
+    status, problem = 200, ""
+    if request.method == "POST":
+        try:
+            kind = second_factor.check(person, request.POST.get("code", ""))
+        except TooManyTries as refusal:
+            kind, problem, status = "", str(refusal), 429
+        if kind:
+            del request.session[HALF]
+            open_session(request, person, factor=kind)
+            return HttpResponseRedirect(half["next"])
+        record_refusal(request, person.email, factor=True)
+        problem = problem or WRONG
+    return TemplateResponse(request, "console/second_factor.html", {**context, "problem": problem}, status=status)
+
+
+def _person(half: dict[str, Any]) -> User | None:
+    """Who has shown their password, for ten minutes, and no longer than it stays their password."""
+    with scope(Scope(user=UUID(half["user"]))):
+        found = User.objects.filter(pk=half["user"], is_active=True).first()
+    fresh = 0 <= time.time() - half["at"] <= HALF_SECONDS
+    if found is None or not fresh or not constant_time_compare(half["hash"], found.get_session_auth_hash()):
+        return None
+    return found
+
+
+# -- one's own --------------------------------------------------------------------------------------------------------
+
+
+def own(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """The person's own second factor: set up, with new recovery codes, or removed."""
+    person = _signed_in(request)
+    if person is None:
+        return HttpResponseRedirect(f"{reverse('admin:login')}?next={request.path}")
+    context |= {"title": "Second factor", "person": person, "base": _layout(context)}
+    act = _ACTS.get(request.POST.get("act", "")) if request.method == "POST" else None
+    page = act(request, person, context) if act is not None else None
+    if page is None:
+        page = _shown(request, person, context)
+    page["Cache-Control"] = "no-store"
+    return page
+
+
+def _layout(context: dict[str, Any]) -> str:
+    """Who must set one up sees no page before, so not their navigation either."""
+    return "admin/base_site.html" if context.get("member") else "unfold/layouts/unauthenticated.html"
+
+
+def _signed_in(request: HttpRequest) -> User | None:
+    """Who is signed in, with all that their account asks for."""
+    if SESSION_KEY not in request.session or not request.user.is_authenticated:
+        return None
+    person = request.user
+    return person if isinstance(person, User) and is_own(request.session, person) else None
+
+
+def _shown(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse:
+    if person.second_factor_at is not None:
+        return TemplateResponse(request, PAGE, {**context, "left": second_factor.left(person)})
+    return _set_up(request, second_factor.begin(person), context)
+
+
+def _set_up(request: HttpRequest, fresh: second_factor.Fresh, context: dict[str, Any]) -> HttpResponse:
+    request.session[FRESH] = fresh.sealed
+    return TemplateResponse(request, PAGE, {**context, "secret": fresh.typed, "picture": picture(fresh.address)})
+
+
+def picture(address: str) -> SafeString:
+    """An address as a QR code, drawn into the page: dark on white in both themes, as cameras want it."""
+    drawn: str = segno.make(address, error="m").svg_inline(scale=4, border=3, dark="#000", light="#fff")
+    return SafeString(drawn)
+
+
+def _confirm(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
+    sealed = request.session.get(FRESH)
+    if not sealed or person.second_factor_at is not None:
+        return None
+    try:
+        codes = second_factor.confirm(person, sealed, request.POST.get("code", ""))
+    except Taken:
+        return HttpResponseRedirect(request.path)
+    if codes is None:
+        context["problem"] = "This code is wrong. Take the one that your authenticator shows now."
+        return _set_up(request, second_factor.begun(person, sealed), context)
+    del request.session[FRESH]
+    mark_proven(request.session, person)
+    return TemplateResponse(request, PAGE, {**context, "codes": codes})
+
+
+def _renew(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
+    if not _password_is_right(request, person, context):
+        return None
+    return TemplateResponse(request, "console/own_factor.html", {**context, "codes": second_factor.renew_codes(person)})
+
+
+def _remove(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
+    if not _password_is_right(request, person, context):
+        return None
+    second_factor.remove(person)
+    return HttpResponseRedirect(request.path)
+
+
+def _password_is_right(request: HttpRequest, person: User, context: dict[str, Any]) -> bool:
+    """Whoever finds an open browser does not weaken the account; nor do they guess on."""
+    if not may_try(request, person.email):
+        context["problem"] = "Too many wrong passwords from here. Wait a quarter of an hour, then try again."
+        return False
+    if person.check_password(request.POST.get("password", "")):
+        return True
+    record_refusal(request, person.email)
+    context["problem"] = "This is not your password."
+    return False
+
+
+_ACTS: dict[str, Callable[[HttpRequest, User, dict[str, Any]], HttpResponse | None]] = {
+    "confirm": _confirm,
+    "renew": _renew,
+    "remove": _remove,
+}
