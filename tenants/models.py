@@ -479,6 +479,8 @@ class GroupMapping(TenantModel):
 
     def __str__(self) -> str:
         return self.group
+
+
 class Identity(TenantModel):
     """Who a subject of an identity provider is here. It stays when the person's place ends, so that the provider does
     not bring back whom the tenant has sent away. Personal data: a person's id and their subject at the provider.
