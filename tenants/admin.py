@@ -195,7 +195,7 @@ class PeoplePage(TenantAdmin):
         form = RevokeForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             state_reason(form.cleaned_data["reason"])
-            if inputs.attempt(form, lambda: second_factor.reset(found) or True):
+            if inputs.attempt(form, lambda: second_factor.reset(found)):
                 messages.success(
                     request, f"{found.user} signs in with the password alone, until they set up a new one."
                 )

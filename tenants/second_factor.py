@@ -122,7 +122,7 @@ def remove(person: User) -> None:
         _mark(person, None)
 
 
-def reset(place: Membership) -> None:
+def reset(place: Membership) -> Membership:
     """Removes the factor of a member who lost it. Raises NotAllowed.
 
     A person's factor guards all of their tenants: only those help who made the account, and the platform's people.
@@ -134,6 +134,7 @@ def reset(place: Membership) -> None:
             "to reset its second factor."
         )
     remove(place.user)
+    return place
 
 
 # -- how it is kept ---------------------------------------------------------------------------------------------------

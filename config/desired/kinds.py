@@ -89,6 +89,7 @@ class Kind:
 
     def rows(self) -> Iterable[Any]:
         """The tenant's own."""
+        assert self.view.queryset is not None
         return self.view.queryset.filter(tenant_id=self.caller.tenant).order_by("id")
 
     def found(self) -> Rows:

@@ -49,8 +49,8 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, for its parser, its anchors and its marks."""
 
 
-_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(_TAG + "float", lambda loader, node: float(loader.construct_scalar(node)))
+_Loader.add_constructor(_TAG + "int", lambda loader, node: int(node.value))
+_Loader.add_constructor(_TAG + "float", lambda loader, node: float(node.value))
 
 
 @dataclass(frozen=True)

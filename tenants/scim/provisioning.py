@@ -236,7 +236,7 @@ def give(users: Collection[UUID]) -> None:
     for user, name in ScimMember.objects.filter(user__in=rows).values_list("user_id", "group__display_name"):
         if name.lower() in mappings:
             groups[user].append(mappings[name.lower()])
-    places: dict[UUID, set[UUID]] = defaultdict(set)
+    places: dict[UUID | None, set[UUID]] = defaultdict(set)
     reach = MembershipDepartment.objects.filter(membership__in=[row.membership_id for row in rows])
     for place, department in reach.values_list("membership_id", "department_id"):
         places[place].add(department)

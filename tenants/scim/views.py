@@ -47,7 +47,7 @@ CONTACT = timedelta(minutes=1)
 class ScimView(View):
     """One route. Whatever goes wrong is answered in SCIM's form, and takes back what its transaction had changed."""
 
-    http_method_names: ClassVar[list[str]] = ["get"]
+    http_method_names = ["get"]
     caller: Caller
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -188,7 +188,7 @@ class SchemasView(_ToldView):
 class NotOfferedView(ScimView):
     """`/Bulk`, `/Me`, and searches by POST."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete"]
+    http_method_names = ["get", "post", "put", "patch", "delete"]
 
     def get(self, request: HttpRequest, *args: Any) -> HttpResponse:
         raise errors.NotOffered
@@ -257,7 +257,7 @@ class ResourcesView(ScimView):
 class ListView(ResourcesView):
     """`GET` and `POST` of all."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post"]
+    http_method_names = ["get", "post"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
         start, count = max(1, self._number("startIndex", 1)), max(0, self._number("count", USUAL_RESULTS))
@@ -312,7 +312,7 @@ class ListView(ResourcesView):
 class OneView(ResourcesView):
     """`GET`, `PUT`, `PATCH` and `DELETE` of one."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "put", "patch", "delete"]
+    http_method_names = ["get", "put", "patch", "delete"]
 
     def get(self, request: HttpRequest, identity: str) -> HttpResponse:
         row = self.one(identity)
