@@ -28,6 +28,7 @@ class IdentityProvider:
     """
 
     def __init__(self) -> None:
+        self.realm = f"/realm-{secrets.token_hex(4)}"  # a port may have been another provider's before
         self.private: dict[str, tuple[str, Any]] = {}
         self.keys: list[dict[str, Any]] = []
         self.fetched, self.away = 0, False
@@ -44,7 +45,7 @@ class IdentityProvider:
             def do_GET(self) -> None:
                 provider.fetched += self.path.endswith("/keys")
                 parts = urlsplit(self.path)
-                if parts.path == "/realm/authorize" and not provider.away:
+                if parts.path == provider.realm + "/authorize" and not provider.away:
                     self.send_response(302)
                     self.send_header("location", provider.authorize(dict(parse_qsl(parts.query))))
                     self.end_headers()
@@ -69,7 +70,7 @@ class IdentityProvider:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.issuer = f"http://127.0.0.1:{self.server.server_port}/realm"
+        self.issuer = f"http://127.0.0.1:{self.server.server_port}{self.realm}"
         self.publish("first")
 
     def documents(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class IdentityProvider:
             "token_endpoint": self.issuer + "/token",
             "token_endpoint_auth_methods_supported": self.ways,
         }
-        return {"/realm/.well-known/openid-configuration": discovery, "/realm/keys": {"keys": self.keys}}
+        return {self.realm + "/.well-known/openid-configuration": discovery, self.realm + "/keys": {"keys": self.keys}}
 
     def authorize(self, asked: dict[str, str]) -> str:
         """Where the browser is sent: back, with a code for `person`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -44,7 +45,9 @@ class Asked(Request):
     """A request that was never sent: all there is of it is its body."""
 
     def __init__(self, body: Any) -> None:
-        super().__init__(HttpRequest())
+        asked = HttpRequest()
+        asked.META |= {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": str(settings.PORT)}  # for addresses in answers
+        super().__init__(asked)
         self._said = body
 
     @property

@@ -35,7 +35,7 @@ def sent_links(box: Mailbox, email: str) -> list[str]:
 
 
 def test_it_is_shown_as_it_was_made(acme: House):
-    answer = invite(acme, email="Dora@New.example", departments=["legal"], clearance="confidential")
+    answer = invite(acme, "owner", email="Dora@New.example", departments=["legal"], clearance="confidential")
     made = answer.json()
     assert answer.status_code == 201
     assert (made["email"], made["role"], made["clearance"]) == ("dora@new.example", "member", "confidential")
@@ -172,7 +172,7 @@ def test_the_list_is_narrowed(acme: House):
     assert call("get", f"{ROUTE}?accepted=true", acme.keys["admin"]).json()["results"] == []
 
 
-@pytest.mark.parametrize("wrong", [{"email": "x"}, {"role": "king"}, {"departments": ["nowhere"]}, {"link": "x"}])
+@pytest.mark.parametrize("wrong", [{"email": "x"}, {"role": "king"}, {"departments": ["nowhere"]}, {"token": "x"}])
 def test_what_is_wrong_is_named(acme: House, wrong: dict[str, Any]):
     answer = invite(acme, **wrong)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, next(iter(wrong)))

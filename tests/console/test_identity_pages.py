@@ -28,6 +28,7 @@ def values(acme, provider, **more):
         "audience": AUDIENCE,
         "algorithms": ["RS256"],
         "user_claim": "sub",
+        "scopes": "openid email profile",
         "department_claim": "groups",
         "departments": "Sales = EMEA = sales\nCounsel = legal",
         "role": "member",

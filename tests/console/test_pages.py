@@ -209,10 +209,10 @@ def test_a_page_that_fails_changes_nothing(acme, as_role, monkeypatch):
 BUDGET = {
     "index": 45,
     "audit_event_changelist": 32,
-    "tenants_apikey_changelist": 30,
+    "tenants_apikey_changelist": 32,
     "tenants_membership_changelist": 30,
-    "gateway_model_changelist": 30,
-    "billing_budget_changelist": 32,
+    "gateway_model_changelist": 34,
+    "billing_budget_changelist": 35,
 }
 
 

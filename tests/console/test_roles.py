@@ -112,6 +112,7 @@ def test_charlie_gets_404_for_every_object_of_acme(acme, globex, enter):
     client = enter(globex.people["charlie"])
     found = [(url, client.get(url).status_code) for obj in acme.objects for url in addresses(obj)]
     assert len(found) > 40
+    found = [(url, client.post(url).status_code if status == 405 else status) for url, status in found]
     assert [place for place in found if place[1] != 404 and "/history/" not in place[0]] == []
 
 

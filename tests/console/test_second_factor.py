@@ -304,7 +304,7 @@ def test_no_other_tenant_weakens_an_account(acme, globex, operator, enter):
     with globex.open():
         there = Membership.objects.create(user=ann, role="member")
     url = f"/console/tenants/membership/{there.pk}/reset/"
-    assert "not made in this tenant" in enter(globex.people["charlie"]).post(url, {}).content.decode()
+    assert "not made in this tenant" in enter(globex.people["charlie"]).post(url, {"reason": "lost"}).content.decode()
     assert half_in(ann)
     visitor = enter(operator)
     visitor.post(f"/console/open/{globex.tenant}/")
