@@ -31,7 +31,7 @@ class Directory:
         head = {"authorization": f"Bearer {self.key}", **{name.replace("_", "-"): v for name, v in headers.items()}}
         return Client().generic(method, f"/scim/v2{path}", data, "application/scim+json", headers=head)
 
-    def add(self, name: str = "", **more: Any) -> dict[str, Any]:
+    def add(self, name: str = "", /, **more: Any) -> dict[str, Any]:
         """A user, made; without a name some new one."""
         name = name or f"{token_hex(5)}@{self.house.slug}.example"
         body = {"schemas": [CORE + "User"], "userName": name, "active": True, **more}

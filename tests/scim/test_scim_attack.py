@@ -86,7 +86,7 @@ def test_nothing_of_a_shared_account_is_changed_and_the_other_tenant_keeps_it(ok
     address = f"charlie-{token_hex(4)}@globex.example"
     theirs = entra.add(address, displayName="Charlie")
     before, place = account(address), entra.place(theirs)
-    ours = okta.add(**{"name": address}, displayName="Chuck", emails=[{"value": address}])
+    ours = okta.add(address, displayName="Chuck", emails=[{"value": address}])
     path = f"/Users/{ours['id']}"
     other = f"mallory-{token_hex(4)}@acme.example"
     for value in (
