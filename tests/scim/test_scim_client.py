@@ -1,29 +1,27 @@
-"""A client that others wrote (scim2-client) and its checks of the RFCs (scim2-tester), over a socket."""
+"""A client that others wrote (scim2-client) and its checks of the RFCs (scim2-tester)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from secrets import token_hex
 
-import httpx
 import pytest
-from scim2_client.engines.httpx import SyncSCIMClient
+from django.core.wsgi import get_wsgi_application
+from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_models import PatchOp, PatchOperation, SCIMException, SearchRequest
 from scim2_tester import Status, check_server
 
-from tests.browser.conftest import address  # noqa: F401  a fixture: the address of a server
 from tests.scim.conftest import Directory
 
 
 @pytest.fixture(scope="module")
-def client(okta: Directory, address: str) -> Iterator[SyncSCIMClient]:  # noqa: F811
-    with httpx.Client(base_url=f"{address}/scim/v2", headers={"authorization": f"Bearer {okta.key}"}) as connection:
-        client = SyncSCIMClient(connection)
-        client.discover()
-        yield client
+def client(okta: Directory) -> WSGISCIMClient:
+    head = {"authorization": f"Bearer {okta.key}"}
+    client = WSGISCIMClient(get_wsgi_application(), base_url="http://testserver/scim/v2", headers=head)
+    client.discover()
+    return client
 
 
-def test_it_finds_out_what_there_is_and_keeps_people_in_step(client: SyncSCIMClient):
+def test_it_finds_out_what_there_is_and_keeps_people_in_step(client: WSGISCIMClient):
     User, Group = client.get_resource_model("User"), client.get_resource_model("Group")
     name = f"{token_hex(4)}@acme.example"
     made = client.create(User(user_name=name, display_name="Alice", emails=[{"value": name}]))
@@ -41,7 +39,7 @@ def test_it_finds_out_what_there_is_and_keeps_people_in_step(client: SyncSCIMCli
         client.query(User, made.id)
 
 
-def test_the_rfcs_are_kept(client: SyncSCIMClient):
+def test_the_rfcs_are_kept(client: WSGISCIMClient):
     results = check_server(client)
     # Whoever is a member or not is so after a removal of `active` as well: it always has a value.
     wrong = [one for one in results if one.status not in (Status.SUCCESS, Status.SKIPPED)]
