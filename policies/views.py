@@ -176,7 +176,7 @@ class RestoreView(ManagementView):
 
     def check_right(self, action: str) -> None:
         """Those who may call models restore their own; those who may reveal, any."""
-        if not self.caller.may("reveal.use"):
+        if action not in self.rights or not self.caller.may("reveal.use"):
             super().check_right(action)
 
 
