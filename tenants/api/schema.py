@@ -67,5 +67,5 @@ class Described(AutoSchema):
         return found
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        answers: dict[str, Any] = super()._get_response_bodies(direction)  # type: ignore[no-untyped-call]
+        answers: dict[str, Any] = super()._get_response_bodies(direction)
         return {**answers, "4XX": _REFUSED, "503": _REFUSED}
