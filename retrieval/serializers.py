@@ -16,7 +16,7 @@ class CollectionSerializer(Strict, serializers.ModelSerializer[Collection]):
     department = Reference(Department, by="slug", required=False, allow_null=True, default=None)
     classification = Clearance(default=0)
     embedding_model = serializers.CharField(required=False, allow_blank=True, default="")
-    chunking = serializers.JSONField(required=False, allow_null=True, default=None)
+    chunking = serializers.DictField(child=serializers.IntegerField(), required=False, allow_null=True, default=None)
 
     class Meta:
         model = Collection

@@ -206,3 +206,9 @@ def test_a_null_character_in_a_reference_is_a_bad_request(acme: House):
 def test_a_time_at_the_end_of_all_days_is_answered(acme: House, route: str, time: str):
     for name in ("from", "to"):
         assert call("get", f"/api/v1/{route}?{name}={time}", acme.owner_key).status_code == 200
+
+
+@pytest.mark.parametrize("chunking", [5, "x", [1], {"words": "many"}, {"colour": 1}, {"words": 5}])
+def test_chunking_that_means_nothing_is_a_bad_request(acme: House, chunking: Any):
+    answer = call("post", "/api/v1/collections", acme.owner_key, {"name": "odd", "chunking": chunking})
+    assert answer.status_code == 400

@@ -33,8 +33,9 @@ def house(acme: House) -> House:
 def cursor(house: House, globex: House) -> Iterator[Any]:
     """The connection in Globex's scope, in a transaction that is taken back."""
     with scope(globex.id), connection.cursor() as opened:
+        before = transaction.savepoint()
         yield opened.cursor
-        transaction.set_rollback(True)
+        transaction.savepoint_rollback(before)
 
 
 def readable(cursor: Any) -> list[str]:
@@ -93,7 +94,6 @@ def test_copy_puts_nothing_in_and_reaches_no_file_or_program(cursor: Any, house:
         "create function public.leak() returns int language sql security definer as 'select 1'",
         "create view public.leak as select * from tenants_department",
         "create table public.leak (id int)",
-        "grant select on tenants_department to public",
         "select wall.protect('tenants_department', 'true', 'true', 'select')",
         "select wall.release('tenants_department')",
         "alter role current_user bypassrls",
@@ -102,7 +102,6 @@ def test_copy_puts_nothing_in_and_reaches_no_file_or_program(cursor: Any, house:
         "set session authorization postgres",
         "set session_replication_role = replica",
         "truncate tenants_department",
-        "lock table tenants_department in access exclusive mode",
         "update audit_event set reason = ''",
         "delete from audit_event",
         "delete from billing_usage",
