@@ -132,6 +132,28 @@ def end_of_stream(gateway: Gateway, key: str, change: Callable[[], Any], mode: s
     return ended - changed[0], text
 
 
+def clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S")
+
+
+def test_a_running_stream_is_cut_when_the_time_for_it_is_over(gateway: Gateway):
+    key = gateway.acme.key("developer", "legal")
+    gateway["slow"]
+    becomes(lambda: status(gateway, key), (200, ""))
+    place = {"scope": "key", "target": str(gateway.acme.key_ids[key])}
+    ends = datetime.now(UTC) + timedelta(seconds=3)
+    hours = {"from": clock(ends - timedelta(hours=2)), "to": clock(ends)}
+    rules = {"conditions": [{"unless": {"time": hours}, "refuse": "Only in office hours."}]}
+    policy = gateway.manage("POST", "policies", {"name": token_hex(4), "applies_to": place, "rules": rules}, expect=201)
+    waited, text = end_of_stream(
+        gateway, key, lambda: gateway.manage("POST", f"policies/{policy['id']}/activate", expect=200)
+    )
+    assert datetime.now(UTC) < ends + timedelta(seconds=CUT)
+    assert waited > 0.5  # it went on as long as it might
+    assert ('"code":"revoked"' in text.replace(" ", ""), "[DONE]" in text) == (True, False)
+    assert status(gateway, key) == (403, "policy_violation")
+
+
 def test_a_running_stream_is_cut_when_its_key_is_revoked_or_its_model_withdrawn(gateway: Gateway):
     slow = gateway["slow"]
     identity = gateway.manage("GET", f"models?name={slow}")["results"][0]["id"]
@@ -160,28 +182,6 @@ def test_a_running_stream_is_cut_when_its_key_is_revoked_or_its_model_withdrawn(
     waited, text = end_of_stream(gateway, third, lambda: gateway.manage("DELETE", f"models/{identity}"))
     assert (waited < CUT, "[DONE]" in text) == (True, False)
     assert becomes(lambda: status(gateway, third, "slow"), (404, "model_not_found")) < KNOWN
-
-
-def clock(moment: datetime) -> str:
-    return moment.strftime("%H:%M:%S")
-
-
-def test_a_running_stream_is_cut_when_the_time_for_it_is_over(gateway: Gateway):
-    key = gateway.acme.key("developer", "legal")
-    gateway["slow"]
-    becomes(lambda: status(gateway, key), (200, ""))
-    place = {"scope": "key", "target": str(gateway.acme.key_ids[key])}
-    ends = datetime.now(UTC) + timedelta(seconds=3)
-    hours = {"from": clock(ends - timedelta(hours=2)), "to": clock(ends)}
-    rules = {"conditions": [{"unless": {"time": hours}, "refuse": "Only in office hours."}]}
-    policy = gateway.manage("POST", "policies", {"name": token_hex(4), "applies_to": place, "rules": rules}, expect=201)
-    waited, text = end_of_stream(
-        gateway, key, lambda: gateway.manage("POST", f"policies/{policy['id']}/activate", expect=200)
-    )
-    assert datetime.now(UTC) < ends + timedelta(seconds=CUT)
-    assert waited > 0.5  # it went on as long as it might
-    assert ('"code":"revoked"' in text.replace(" ", ""), "[DONE]" in text) == (True, False)
-    assert status(gateway, key) == (403, "policy_violation")
 
 
 def test_what_refuses_calls_refuses_searches_and_all_else_that_tells_of_texts(gateway: Gateway):
