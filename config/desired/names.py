@@ -5,6 +5,7 @@ tenant's own and, where it has none, the platform's.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
@@ -48,4 +49,4 @@ def targeted(kind: str, identity: Any, models: Names, model: type[Model]) -> str
     if kind == "model":
         found = model._default_manager.filter(pk=identity).first()
         return str(identity) if found is None else models.label(found)
-    return references.names(kind, [identity]).get(identity, str(identity))
+    return references.names(kind, [identity]).get(UUID(str(identity)), str(identity))

@@ -21,6 +21,7 @@ from policies.models import Policy, PolicyScope, PolicyState
 from policies.views import PolicyView
 from retrieval.models import Document, default_chunking
 from retrieval.views import CollectionView
+from tenants import identity
 from tenants.api.fields import plain
 from tenants.data import Caller
 from tenants.models import Membership, Tenant
@@ -42,7 +43,7 @@ class TenantKind(Kind):
     """The tenant itself; the platform makes and changes it."""
 
     word, section, view, identity = "tenant", "tenants", TenantView, ("slug",)
-    usual: ClassVar[Values] = {"rpm": None, "tpm": None, "four_eyes": False}
+    usual: ClassVar[Values] = {"rpm": None, "tpm": None, "four_eyes": False, "require_second_factor": False}
     #: of the tenant that was made last
     owner_key = ""
 
@@ -105,6 +106,7 @@ class MembershipKind(Kind):
 
 class IdentityProviderKind(Kind):
     word, section, view = "identity provider", "identity_providers", IdentityProviderView
+    secrets = ("client_secret",)
     usual: ClassVar[Values] = {
         "jwks_url": "",
         "user_claim": "sub",
@@ -122,7 +124,14 @@ class IdentityProviderKind(Kind):
         "limits": {"rpm": None, "tpm": None},
         "clock_skew": 60,
         "active": True,
+        "sign_in": False,
+        "makes_members": False,
+        "client_id": "",
+        "scopes": "openid email profile",
     }
+
+    def secret_of(self, row: Any, name: str) -> str:
+        return identity.open_secret(row)
 
     def differs(self, before: Any, after: Any) -> bool:
         """The order of departments counts: the first one that a token gives pays."""

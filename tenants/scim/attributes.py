@@ -146,7 +146,6 @@ USER = Kind(
             "E-mail addresses; by the primary one a person is known here. Without any, userName has to be one.",
             "complex",
             multi=True,
-            required=True,
             parts=(
                 Attribute("value", "The address."),
                 Attribute("display", "How it is shown."),
