@@ -177,7 +177,7 @@ def sealed(slug: str) -> tuple[bytes, str]:
 
 def test_a_secret_is_sealed_again_only_when_it_changed(slug, monkeypatch, tmp_path):
     monkeypatch.setenv("VENDOR_KEY", "first-secret")
-    applied(provider(slug, "${ENV:VENDOR_KEY}"))
+    applied(provider(slug, "'${ENV:VENDOR_KEY}'"))
     before = sealed(slug)
     assert before[1] == "first-secret"
     assert not applied(provider(slug, "{env: VENDOR_KEY}")).changes
