@@ -49,8 +49,16 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, for its parser, its anchors and its marks."""
 
 
-_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(_TAG + "float", lambda loader, node: float(loader.construct_scalar(node)))
+def _int(loader: Any, node: Any) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: Any, node: Any) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_Loader.add_constructor(_TAG + "int", _int)
+_Loader.add_constructor(_TAG + "float", _float)
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ def test_a_file_makes_all_that_it_says(slug, names):
 def test_a_second_time_nothing_is_written(slug, names):
     applied(house(slug, names))
     before = events(slug)
-    outcome = applied(house(slug, names), prune=True)
-    assert (told(outcome), outcome.changes) == ("", False)
+    for options in ({}, {"only": slug, "prune": True}):
+        outcome = applied(house(slug, names), **options)
+        assert (told(outcome), outcome.changes) == ("", False)
     assert events(slug) == before
 
 
