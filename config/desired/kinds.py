@@ -89,8 +89,9 @@ class Kind:
 
     def rows(self) -> Iterable[Any]:
         """The tenant's own."""
-        assert self.view.queryset is not None
-        return self.view.queryset.filter(tenant_id=self.caller.tenant).order_by("id")
+        every: Any = self.view.queryset
+        found: Iterable[Any] = every.filter(tenant_id=self.caller.tenant).order_by("id")
+        return found
 
     def found(self) -> Rows:
         return Rows(((self.key(self.shown(row)), row) for row in self.rows()), self.unique)

@@ -39,12 +39,13 @@ class Names:
         return self._model._default_manager.filter(tenant_id=tenant, name=name).first()
 
 
-def target(kind: str, text: str, models: Names) -> str:
+def target(kind: str, text: str, models: Names) -> UUID:
     """The id of what a budget or a policy is for. Raises ObjectDoesNotExist."""
-    return str(models.find(text).pk if kind == "model" else references.resolve(kind, text))
+    found: UUID = models.find(text).pk if kind == "model" else references.resolve(kind, text)
+    return found
 
 
-def targeted(kind: str, identity: Any, models: Names, model: type[Model]) -> str:
+def targeted(kind: str, identity: UUID, models: Names, model: type[Model]) -> str:
     """Its name, or its id when it is gone."""
     if kind == "model":
         found = model._default_manager.filter(pk=identity).first()

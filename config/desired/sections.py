@@ -406,7 +406,7 @@ class PolicyKind(Kind):
 
     def _drafted(self, after: Values) -> Policy:
         scope, named = after["applies_to"]["scope"], after["applies_to"]["target"]
-        aim = target(scope, named, self.models) if named else None
+        aim = str(target(scope, named, self.models)) if named else None
         body = {"name": after["name"], "applies_to": {"scope": scope, "target": aim}, "rules": after["rules"]}
         return Policy.objects.get(pk=ask(self.view, self.caller, "create", body)["id"])
 
@@ -467,7 +467,7 @@ class BudgetKind(Kind):
 
     def _body(self, data: Values) -> Values:
         if data.get("target") and data.get("scope") == "model":
-            data = {**data, "target": target("model", data["target"], self.models)}
+            data = {**data, "target": str(target("model", data["target"], self.models))}
         return super()._body(data)
 
     def title(self, values: Values) -> str:
