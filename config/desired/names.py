@@ -50,4 +50,4 @@ def targeted(kind: str, identity: UUID, models: Names, model: type[Model]) -> st
     if kind == "model":
         found = model._default_manager.filter(pk=identity).first()
         return str(identity) if found is None else models.label(found)
-    return references.names(kind, [identity]).get(UUID(str(identity)), str(identity))
+    return references.names(kind, [identity]).get(identity, str(identity))
