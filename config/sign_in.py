@@ -16,7 +16,7 @@ from audit.models import Event
 from audit.services import first_id, record
 from tenants.console.member import forget
 from tenants.isolation import Scope, scope
-from tenants.isolation.middleware import TENANT_KEY
+from tenants.isolation.middleware import CONFINED_KEY, TENANT_KEY
 from tenants.models import IdentityProvider, Membership, User
 from tenants.services import scope_of_member
 from tenants.sessions import Confinement, confine, mark_proven
@@ -34,6 +34,7 @@ def open_session(request: HttpRequest, person: User, tenant: UUID | None = None,
 
     `factor` is what they have shown besides the password.
     """
+    request.session.pop(CONFINED_KEY, None)
     with scope(Scope(user=person.pk)):
         login(request, person, backend=BACKEND)
     if tenant is not None:
