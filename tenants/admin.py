@@ -185,6 +185,10 @@ class PeoplePage(TenantAdmin):
         reset = self.admin_site.admin_view(self.reset_view)
         return [path("<path:object_id>/reset/", reset, name="tenants_membership_reset"), *super().get_urls()]
 
+    def reset(self, found: Membership) -> Membership:
+        second_factor.reset(found)
+        return found
+
     def reset_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks once more, and removes the second factor of somebody who lost it."""
         found = self.get_object(request, unquote(object_id))
@@ -195,7 +199,7 @@ class PeoplePage(TenantAdmin):
         form = RevokeForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             state_reason(form.cleaned_data["reason"])
-            if inputs.attempt(form, lambda: second_factor.reset(found) or True):
+            if inputs.attempt(form, lambda: self.reset(found)):
                 messages.success(
                     request, f"{found.user} signs in with the password alone, until they set up a new one."
                 )

@@ -179,7 +179,7 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
         return None
     opened = found.scope()
     with scope(opened):
-        tenant = Tenant.objects.get(pk=opened.tenant)
+        tenant = Tenant.objects.get(pk=found.tenant)
         granted = grant_rows(rows_of(GRANTS))
     caller = Caller(
         tenant=tenant.pk,

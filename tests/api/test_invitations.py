@@ -35,7 +35,7 @@ def sent_links(box: Mailbox, email: str) -> list[str]:
 
 
 def test_it_is_shown_as_it_was_made(acme: House):
-    answer = invite(acme, email="Dora@New.example", departments=["legal"], clearance="confidential")
+    answer = invite(acme, "owner", email="Dora@New.example", departments=["legal"], clearance="confidential")
     made = answer.json()
     assert answer.status_code == 201
     assert (made["email"], made["role"], made["clearance"]) == ("dora@new.example", "member", "confidential")
