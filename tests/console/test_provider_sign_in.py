@@ -104,7 +104,7 @@ def signed_in(house, realm, provider, **person):
 
 def member(house, role="developer", password=None):
     with house.open():
-        user = User(email=f"ann-{token_hex(4)}@{house.name}.example", name="Ann", password=make_password(password))
+        user = User(email=f"ann-{token_hex(4)}@people.example", name="Ann", password=make_password(password))
         user.save(force_insert=True)
         Membership.objects.create(user=user, role=role, clearance=1)
     return user
