@@ -105,7 +105,11 @@ class ProviderForm(forms.Form):
         help_text="Kept sealed and never shown. Empty: it stays as it is; a public client needs none.",
     )
     scopes = inputs.text(
-        "Scopes", max_length=300, initial="openid email profile", help_text="Add what brings groups or roles along."
+        "Scopes",
+        required=False,
+        max_length=300,
+        initial="openid email profile",
+        help_text="Add what brings groups or roles along.",
     )
     makes_members = inputs.tick(
         "Makes members",
@@ -126,9 +130,7 @@ class ProviderForm(forms.Form):
         return found
 
     def clean_scopes(self) -> str:
-        found = str(self.cleaned_data["scopes"]).split()
-        if "openid" not in found:
-            raise forms.ValidationError("openid must be among them.")
+        found = str(self.cleaned_data["scopes"]).split() or ["email", "profile"]
         return " ".join(dict.fromkeys(["openid", *found]))
 
     def clean_departments(self) -> list[list[str]]:
