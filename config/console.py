@@ -27,7 +27,7 @@ from tenants.models import Tenant, User
 from tenants.services import must_set_up_factor, scope_of_member
 from tenants.sessions import confinement, is_proven
 
-from . import joining, overview, provider_sign_in, second_factor
+from . import joining, overview, playground, provider_sign_in, second_factor
 from .related import KeyUse, names_of, own_deployments, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -161,6 +161,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("second-factor/", self.second_factor, name="second_factor"),
             path("sign-in/<slug:tenant>/", self.sign_in_of, name="sign_in_of"),
             path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
+            path("playground/", self.admin_view(self.playground), name="playground"),
+            path("playground/call/", self.admin_view(playground.call), name="playground_call"),
             path("account/second-factor/", self.own_factor, name="own_factor"),
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
@@ -183,6 +185,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def own_factor(self, request: HttpRequest) -> HttpResponse:
         """The signed-in person's own second factor."""
         return second_factor.own(request, self.each_context(request))
+
+    def playground(self, request: HttpRequest) -> HttpResponse:
+        """What happens to this prompt?"""
+        return playground.page(request, self.each_context(request))
 
     @method_decorator(never_cache)
     def sign_in_of(self, request: HttpRequest, tenant: str) -> HttpResponse:
@@ -256,6 +262,9 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The navigation's groups with the lines that this person may see."""
         groups = [{"title": "", "items": [self._line(request, "Overview", "space_dashboard", reverse("admin:index"))]}]
+        member = member_of(request)
+        if member is not None and member.may(playground.RIGHT):
+            groups[0]["items"].append(self._line(request, "Playground", "science", reverse("admin:playground")))
         for title, items in NAVIGATION.items():
             lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]
             if lines:

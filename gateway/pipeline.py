@@ -554,6 +554,21 @@ class Stream:
         """Known when the first block is."""
         return [(b"x-customhouse-model", self._target.label.encode()), *self._p.headers]
 
+    def told(self) -> dict[str, Any]:
+        """What leaves, by what it was decided, and where to: for whoever wrote the prompt. Nothing of the vault."""
+        p = self._p
+        sent = {name: value for name, value in p.masked.body.items() if name in ("messages", "tools")}
+        return {
+            **sent,
+            "entities": p.masked.counts,
+            "model": p.targets[0].label,
+            "candidates": [target.label for target in p.targets],
+            "policy": p.rules.name,
+            "passages": [_cited(source) for source in p.sources],
+            **p.route,
+            "decided_ms": round((time.perf_counter() - p.began) * 1000, 1),
+        }
+
     async def start(self, on_gone: Callable[[Callable[[], None]], None]) -> bytes:
         """The first block that the client gets. Raises GatewayError, which is settled then.
 

@@ -23,6 +23,8 @@ from .memory import Memory
 from .pipeline import Pipeline
 from .providers import close_all
 
+#: this process's own, while it runs
+_RUNNING: list[Runtime] = []
 READY_SECONDS = 2.0  #: for which the database may think about whether it is there
 
 
@@ -69,9 +71,11 @@ class Runtime:
         await self.bodies.start()
         await self.limits.start()
         await self.snapshots.start()
+        _RUNNING.append(self)
 
     async def stop(self) -> None:
         """Ends in the reverse order: what is still running may write its outcome."""
+        _RUNNING.clear()
         await self.snapshots.stop()
         await self.journal.stop()
         await self.memory.stop()
@@ -102,3 +106,8 @@ class Runtime:
     async def _ask(self) -> None:
         async with self.snapshot_pool.connection() as connection:
             await connection.execute("select 1")
+
+
+def running() -> Runtime | None:
+    """What answers this process's calls; None in one that answers none."""
+    return _RUNNING[-1] if _RUNNING else None

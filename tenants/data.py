@@ -128,7 +128,9 @@ class Caller:
         """Whether this caller may call a model: by role or by grant, within the key's list of models."""
         if self.models is not None and model not in self.models:
             return False
-        return self.may_on("models.call", "model", identity, "use")
+        # Whoever is signed in to the console calls from its playground.
+        signed_in = self.key is None and not self.subject
+        return self.may_on("playground.use" if signed_in else "models.call", "model", identity, "use")
 
     def scope(self, reason: str = "") -> Scope:
         """The scope in which this caller sees the database."""

@@ -45,6 +45,7 @@ __all__ = [
     "add_person",
     "caller_of_key",
     "caller_of_member",
+    "calling_member",
     "change_key",
     "change_place",
     "check_giving",
@@ -196,6 +197,17 @@ def caller_of_member(request: HttpRequest) -> Caller | None:
         confined=found.confined,
     )
     return replace(caller, grants=grants_of(caller, granted))
+
+
+def calling_member(request: HttpRequest) -> Caller | None:
+    """The signed-in person as the caller of a model: within their tenant's limits, at their first department's cost."""
+    caller = caller_of_member(request)
+    if caller is None:
+        return None
+    tenant = Tenant.objects.get(pk=caller.tenant)
+    payer = Department.objects.filter(pk=caller.department).first() if caller.department else None
+    slug = payer.slug if payer is not None else ""
+    return replace(caller, scopes=CALLS, department_slug=slug, tenant_rpm=tenant.rpm, tenant_tpm=tenant.tpm)
 
 
 def _departments(place: Membership) -> tuple[UUID, ...] | None:

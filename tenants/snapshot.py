@@ -73,6 +73,8 @@ class Snapshot:
         """What somebody whose call is running may now; None when they may nothing any more."""
         if caller.origin is not None:
             return caller if tokens.still(caller.origin, self.issuers, self.people) else None
+        if caller.key is None:
+            return None  # somebody who is signed in: what changed may be their place, which is not known here
         found: dict[UUID | None, Caller] | None = self.caches.get("keys")
         if found is None:
             found = self.caches["keys"] = {one.key: one for _, one in self.callers.values()}

@@ -16,6 +16,7 @@ from tenants.models import ApiKey
 
 PAGES = [
     "/console/",
+    "/console/playground/",
     "/console/audit/event/?area=calls",
     "/console/audit/event/",
     "/console/audit/erasurerequest/",

@@ -1,0 +1,113 @@
+"""The playground: what happens to this prompt? A call of the signed-in person through the same pipeline as all others.
+
+It is governed, charged and recorded as any call; only what it tells is more: before the answer's events comes one that
+says what left the house. No key is in the browser: the session says who calls, and with what rights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from gateway.errors import GatewayError, Unavailable
+from gateway.models import Model
+from gateway.pipeline import Stream
+from gateway.runtime import Runtime, running
+from gateway.surfaces import openai_chat
+from retrieval.models import Collection
+from tenants.console.member import member_of
+from tenants.data import Caller
+from tenants.errors import DirectoryUnavailable
+from tenants.ids import uuid7
+from tenants.services import calling_member
+
+from .sign_in import address
+
+PAGE = "console/playground.html"
+RIGHT = "playground.use"
+
+
+def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """What to ask, and of whom."""
+    _caller(request)
+    member = member_of(request)
+    assert member is not None
+    choices = {
+        "title": "Playground",
+        "models": sorted(set(Model.objects.values_list("name", flat=True))),
+        "collections": list(Collection.objects.order_by("name")) if member.may("documents.search") else [],
+        "call_url": reverse("admin:playground_call"),
+        "calls_url": reverse("admin:audit_event_changelist") + "?area=calls&request_id=",
+        "base_url": request.build_absolute_uri("/v1"),
+    }
+    return TemplateResponse(request, PAGE, context | choices)
+
+
+@require_POST
+def call(request: HttpRequest) -> HttpResponse:
+    """One chat call, in OpenAI's form; answered by events: `sent` first, then those that any client gets."""
+    caller, runtime = _caller(request), running()
+    try:
+        if runtime is None:
+            raise Unavailable(
+                "This server shows pages and answers no calls. Open the console at the gateway's address."
+            )
+        parsed = openai_chat.parse(_streamed(request.body), uuid7(), client_ip=address(request))
+    except GatewayError as error:
+        return HttpResponse(orjson.dumps(error.body()), content_type="application/json", status=error.status)
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(_events(runtime, caller, parsed), headers=headers)
+
+
+def _caller(request: HttpRequest) -> Caller:
+    caller = calling_member(request)
+    if caller is None or not caller.may(RIGHT):
+        raise PermissionDenied("Your role does not try prompts here.")
+    return caller
+
+
+def _streamed(body: bytes) -> bytes:
+    """The call as a stream that ends with its usage, whatever was asked; what is no object is left to the parser."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return body
+    return (
+        orjson.dumps({**asked, "stream": True, "stream_options": {"include_usage": True}})
+        if isinstance(asked, dict)
+        else body
+    )
+
+
+async def _events(runtime: Runtime, caller: Caller, asked: Any) -> AsyncIterator[bytes]:
+    """What is told of the call, in order. A refusal is an event as well: the page is there already."""
+    stream: Stream | None = None
+    try:
+        snapshot = await runtime.snapshots.of(caller.tenant)
+        answer = await runtime.pipeline.answer(asked, caller, snapshot)
+        assert isinstance(answer, Stream)
+        stream = answer
+        yield _event("sent", {"request_id": str(asked.id), **stream.told()})
+        yield await stream.start(lambda gone: None)
+        async for block in stream.rest():
+            yield block
+        yield stream.last
+    except DirectoryUnavailable as error:
+        yield _event("refused", {"request_id": str(asked.id), **Unavailable(str(error)).body()})
+    except GatewayError as error:
+        yield _event("refused", {"request_id": str(asked.id), **error.body()})
+    finally:
+        if stream is not None:
+            await stream.close()
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"

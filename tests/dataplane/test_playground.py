@@ -1,0 +1,112 @@
+"""The playground: a signed-in person's call is a call like any other, and tells what left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+from django.urls import reverse
+
+from tenants.isolation import scope
+from tenants.services import add_person
+from tests.dataplane.conftest import Gateway
+from tests.vendor import Vendor
+
+PASSWORD = "correct horse battery staple"
+PAGE, CALL = "/console/playground/", "/console/playground/call/"
+Enter = Callable[[str], httpx.Client]
+
+
+@pytest.fixture(scope="module")
+def enter(gateway: Gateway) -> Iterator[Enter]:
+    """Signs somebody of a role in; the client sends their CSRF token."""
+    clients: dict[str, httpx.Client] = {}
+
+    def signed_in(role: str) -> httpx.Client:
+        if role not in clients:
+            email = f"{role}-{token_hex(4)}@acme.example"
+            with scope(gateway.acme.id):
+                add_person(email, role.title(), role, 1, [gateway.acme.departments["legal"]], PASSWORD)
+            client = clients[role] = httpx.Client(base_url=gateway.root, timeout=30)
+            client.get("/console/login/")
+            login = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+            assert client.post("/console/login/", data=login).status_code == 302
+            client.headers["x-csrftoken"] = client.cookies["csrftoken"]
+        return clients[role]
+
+    yield signed_in
+    for client in clients.values():
+        client.close()
+
+
+def play(client: httpx.Client, model: str, text: str, **more: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The events that a call is answered by: (name, data)."""
+    answer = client.post(CALL, json={"model": model, "messages": [{"role": "user", "content": text}], **more})
+    assert answer.status_code == 200, answer.text
+    found = []
+    for event in filter(None, answer.text.split("\n\n")):
+        name, data = re.fullmatch(r"(?:event: (\w+)\n)?data: (.*)", event, re.S).groups()  # type: ignore[union-attr]
+        if data != "[DONE]":
+            found.append((name or "", json.loads(data)))
+    return found
+
+
+def words(events: list[tuple[str, dict[str, Any]]]) -> str:
+    chunks = [data for name, data in events if not name]
+    return "".join(choice["delta"].get("content") or "" for data in chunks for choice in data.get("choices", ()))
+
+
+def test_it_shows_what_left_and_gives_the_answer_back_whole(gateway: Gateway, vendor: Vendor, enter: Enter):
+    text = "Write to ann.keller@example.com about the lease."
+    events = play(enter("developer"), gateway["echo"], text)
+    name, sent = events[0]
+    assert (name, sent["entities"]["EMAIL_ADDRESS"], sent["policy"]) == ("sent", 1, "baseline")
+    assert "ann.keller" not in json.dumps(sent)
+    assert sent["messages"] == json.loads(vendor.inbox[-1])["messages"]
+    assert text in words(events)
+    assert any("cost" in (data.get("usage") or {}) for _, data in events[1:])
+
+
+def test_it_is_recorded_as_the_persons_call(gateway: Gateway, enter: Enter):
+    request = play(enter("member"), gateway["fixed"], "Hello")[0][1]["request_id"]
+    intent, outcome = sorted(gateway.events(request), key=lambda event: event["seq"])
+    assert [intent["action"], outcome["action"]] == ["call.intent", "call.outcome"]
+    assert (outcome["actor"]["type"], outcome["actor"]["name"], outcome["department"]) == ("user", "Member", "legal")
+    assert outcome["tokens"]["output"] > 0
+
+
+def test_a_policy_manager_tries_prompts_here_and_nowhere_else(gateway: Gateway, enter: Enter):
+    assert play(enter("policy_manager"), gateway["fixed"], "Hello")[0][0] == "sent"
+    assert gateway.ask("fixed", "Hello", key=gateway.acme.keys["policy_manager"]).status_code == 403
+
+
+@pytest.mark.parametrize("role", ["auditor", "billing_manager"])
+def test_others_find_no_playground(gateway: Gateway, enter: Enter, role: str):
+    client = enter(role)
+    assert client.get(PAGE).status_code == 403
+    assert client.post(CALL, json={}).status_code == 403
+    assert PAGE not in client.get("/console/").text
+
+
+def test_what_is_refused_is_said_with_the_next_step(gateway: Gateway, enter: Enter):
+    name, refused = play(enter("developer"), "no-such-model", "Hello")[0]
+    assert (name, refused["error"]["code"]) == ("refused", "model_not_found")
+    broken = enter("developer").post(CALL, content=b"{")
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_request")
+
+
+def test_another_site_cannot_make_somebody_call(gateway: Gateway, enter: Enter):
+    headers = {"x-csrftoken": ""}
+    assert enter("developer").post(CALL, json={}, headers=headers).status_code == 403
+    assert httpx.post(gateway.root + CALL, json={}).status_code in (302, 403)
+
+
+def test_the_page_offers_models_and_documents(gateway: Gateway, enter: Enter):
+    page = enter("developer").get(PAGE).text
+    assert gateway["fixed"] in page or "local-extractive" in page
+    assert reverse("admin:playground_call") in page
