@@ -13,7 +13,7 @@ from rest_framework import serializers
 
 from . import invitations, references
 from .addresses import unsafe_address
-from .api.fields import Clearance, Reference, Strict
+from .api.fields import Clearance, MaybeClearance, Reference, Strict
 from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer
 from .isolation.scope import CLEARANCES
 from .keys import PREFIX
@@ -97,6 +97,8 @@ class InvitationSerializer(Strict, serializers.ModelSerializer[Invitation]):
     """`state` is `open`, `accepted`, `expired`, or `unsent` when no mail server took the mail (`error` says why).
     `link` is shown once, and only where the installation sends no mail.
     """
+
+    sometimes = ("link",)
 
     email = serializers.EmailField()
     role = serializers.ChoiceField(choices=Role.choices, default=Role.MEMBER)
@@ -484,7 +486,7 @@ class GroupMappingSerializer(Strict, serializers.ModelSerializer[GroupMapping]):
     group = serializers.CharField(max_length=255, help_text="The group's displayName; capitals do not count.")
     department = Reference(Department, by="slug", required=False, allow_null=True, default=None)
     role = serializers.ChoiceField(choices=ROLE_CHOICES, required=False, allow_blank=True, default="")
-    clearance = Clearance(required=False, allow_null=True, default=None)
+    clearance = MaybeClearance(required=False, allow_null=True, default=None)
 
     class Meta:
         model = GroupMapping

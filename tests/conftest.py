@@ -19,6 +19,21 @@ from tenants.models import Department, Tenant
 from tenants.services import caller_of_key, make_department, make_key, make_tenant
 
 
+#: The files that take longest begin first, so that none of them runs alone at the end.
+LONGEST = (
+    "test_killed_workers.py",
+    "test_revival.py",
+    "test_openapi_document.py",
+    "test_budgets.py",
+    "test_console.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """The session's database is made and migrated already."""

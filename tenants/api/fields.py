@@ -73,6 +73,11 @@ class Clearance(serializers.Field[Any, Any, Any, Any]):
         return CLEARANCES[value]
 
 
+@extend_schema_field({"type": ["string", "null"], "enum": [*CLEARANCES, None]})
+class MaybeClearance(Clearance):
+    """A clearance, or none."""
+
+
 class Money(serializers.DecimalField):
     """US dollars, exact, never in exponent form."""
 

@@ -44,10 +44,8 @@ def root(database: None) -> Iterator[str]:
         _baseline()
         _offline_models()
     settings.HOME.mkdir(exist_ok=True, parents=True)
-    made = Server()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUSTOMHOUSE_PRIVATE_HOSTS", "127.0.0.1")
-        made.start()
+    made = Server(CUSTOMHOUSE_PRIVATE_HOSTS="127.0.0.1")
+    made.start()
     yield made.root
     made.stop()
 
