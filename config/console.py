@@ -261,10 +261,11 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The navigation's groups with the lines that this person may see."""
-        groups = [{"title": "", "items": [self._line(request, "Overview", "space_dashboard", reverse("admin:index"))]}]
+        first = [self._line(request, "Overview", "space_dashboard", reverse("admin:index"))]
         member = member_of(request)
         if member is not None and member.may(playground.RIGHT):
-            groups[0]["items"].append(self._line(request, "Playground", "science", reverse("admin:playground")))
+            first.append(self._line(request, "Playground", "science", reverse("admin:playground")))
+        groups = [{"title": "", "items": first}]
         for title, items in NAVIGATION.items():
             lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]
             if lines:

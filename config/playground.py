@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -52,7 +53,7 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 @require_POST
-def call(request: HttpRequest) -> HttpResponse:
+def call(request: HttpRequest) -> HttpResponseBase:
     """One chat call, in OpenAI's form; answered by events: `sent` first, then those that any client gets."""
     caller, runtime = _caller(request), running()
     try:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # All tests, or those that are named. The tests in which servers are frozen and killed measure seconds, so they run by
-# themselves; all others on three processes (they wait about as often as they work), each with a PostgreSQL and a Redis of its own.
+# themselves; all others on three processes (they wait nearly as often as they work), each with a PostgreSQL and a Redis
+# of its own.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 

@@ -18,7 +18,6 @@ from tenants.isolation import PLATFORM, scope
 from tenants.models import Department, Tenant
 from tenants.services import caller_of_key, make_department, make_key, make_tenant
 
-
 #: The files that take longest begin first, so that none of them runs alone at the end.
 LONGEST = (
     "test_killed_workers.py",
