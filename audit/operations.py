@@ -12,7 +12,7 @@ class AuditTable(Operation):
 
     `model` is a name of the migration's own app, or a label of an app below (`tenants.Department`);
     `name` is the object's name in the vocabulary of actions (`department` gives `department.create`); `secret` are
-    columns that are never recorded.
+    columns that are never recorded: of secrets (bytea, passwords) only that they were replaced, of others nothing.
     """
 
     reduces_to_sql = True

@@ -348,6 +348,7 @@ class BudgetBar:
     bar: SafeString
     text: str
     link: str
+    forecast: str  #: as a cell; "" where nobody can tell
 
 
 @admin.register(Budget)
@@ -449,6 +450,7 @@ class BudgetPage(TenantAdmin):
                 self.bar(budget),
                 f"{cells.dollars(spent(budget))} of {cells.dollars(budget.limit)}",
                 reverse("admin:billing_budget_change", args=[budget.pk]),
+                "" if (likely := forecast_cell(budget)) is cells.NOTHING else likely,
             )
             for budget in budgets
         ]

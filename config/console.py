@@ -287,7 +287,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def _line(self, request: HttpRequest, title: str, icon: str, url: str, query: str = "") -> dict[str, Any]:
         here = request.path == url if url == reverse("admin:index") else request.path.startswith(url)
         if here and url.endswith("/event/"):  # two lines show the same list: the calls, and everything
-            here = (request.GET.get("area") == "call") is (query == "area=calls")
+            here = (request.GET.get("area") == "calls") is (query == "area=calls")
         return {"title": title, "icon": icon, "link": f"{url}?{query}" if query else url, "active": here}
 
     # What pages of lower apps show of higher ones: they ask the site, which knows all.

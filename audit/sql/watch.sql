@@ -8,16 +8,22 @@ create sequence if not exists audit_event_seq owned by audit_event.seq;
 alter table audit_event alter column seq set default nextval('audit_event_seq');
 grant usage on sequence audit_event_seq to customhouse_app;
 
--- Arguments of the trigger: the object's name, then columns that are never recorded.
+-- Arguments of the trigger: the object's name, then columns that are never recorded. That a secret among them (bytea,
+-- or a password) was replaced is recorded all the same; what else they hold, as when something was last seen, is no
+-- change.
 create or replace function audit.record() returns trigger language plpgsql as $$
 declare
     actor jsonb := coalesce(nullif(current_setting('app.actor', true), ''), '{"type": "sql"}')::jsonb;
     hidden text[] := tg_argv[1:] || array['tenant_id'];
     before jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) - hidden end;
     after jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) - hidden end;
+    replaced text[] := case when tg_op = 'UPDATE' then array(
+        select name from unnest(tg_argv[1:]) name
+        where to_jsonb(old) -> name is distinct from to_jsonb(new) -> name
+          and (name = 'password' or to_jsonb(old) ->> name like '\\x%' or to_jsonb(new) ->> name like '\\x%')) end;
     whose uuid := wall.tenant();
 begin
-    if whose is null or (tg_op = 'UPDATE' and before = after) then
+    if whose is null or (tg_op = 'UPDATE' and before = after and replaced = '{}') then
         return null;
     end if;
     insert into audit_event (tenant_id, id, action, decision, reason, actor_type, actor_id, actor_name,
@@ -29,7 +35,8 @@ begin
             coalesce(actor ->> 'type', 'sql'), coalesce(actor ->> 'id', ''),
             left(coalesce(actor ->> 'name', current_user::text), 200),
             tg_argv[0], coalesce(after, before) ->> 'id', '{}', '[]', '{}',
-            jsonb_strip_nulls(jsonb_build_object('before', before, 'after', after)), null, '', '', '', '');
+            jsonb_strip_nulls(jsonb_build_object('before', before, 'after', after, 'replaced', to_jsonb(nullif(replaced, '{}')))),
+            null, '', '', '', '');
     return null;
 end $$;
 

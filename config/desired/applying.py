@@ -224,7 +224,6 @@ class _Work:
         for make in KINDS:
             if make.section in data:
                 kind = make(caller)
-                kind.reason = self.document.reason
                 rows = kind.found()
                 _settle(kind, data[kind.section], (*path, kind.section), rows, part)
                 done.append((kind, rows))

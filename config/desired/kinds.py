@@ -11,7 +11,6 @@ from cryptography.exceptions import InvalidTag
 from django.core.exceptions import ObjectDoesNotExist
 from rest_framework.exceptions import ValidationError
 
-from audit.services import record
 from tenants.api.views import ManagementView
 from tenants.data import Caller
 
@@ -64,9 +63,6 @@ class Kind:
     unread: ClassVar[tuple[str, ...]] = ()
     usual: ClassVar[Values] = {}
     unique: ClassVar[bool] = True
-
-    #: why changes are made, for what no trigger of the trail sees
-    reason = ""
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -164,14 +160,6 @@ class Kind:
         hidden = self.hidden(data, path, row, part)
         if changed or hidden:
             self.change(row, {**{name: data[name] for name in changed}, **hidden})
-            if hidden:  # no trigger looks at what is sealed
-                record(
-                    f"{self.word}.update",
-                    reason=self.reason,
-                    object_type=self.word,
-                    object_id=str(row.pk),
-                    detail={"sealed anew": sorted(hidden)},
-                )
             sealed = dict.fromkeys(hidden, SEALED)
             part.changed(self.title(before), before | sealed, {name: after[name] for name in changed} | sealed)
 

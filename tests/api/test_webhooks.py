@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from audit.models import Event
 from tenants import addresses, webhooks
 from tenants.isolation import scope
 from tenants.models import Webhook, WebhookDelivery
@@ -118,6 +119,18 @@ def test_a_secret_of_ones_own_signs(initech: House, listener: Listener):
     [(headers, body)] = listener.told
     stamp = (headers["webhook-id"], headers["webhook-timestamp"])
     assert headers["webhook-signature"] == webhooks.sign(secret, *stamp, body)
+
+
+def test_that_its_secret_was_replaced_is_recorded_and_the_secret_is_not(initech: House, listener: Listener):
+    made, secret = hook(initech, listener, "department.create"), token_hex(16)
+    path = f"/api/v1/webhooks/{made['id']}"
+    assert call("patch", path, initech.owner_key, {"secret": secret}).status_code == 200
+    with scope(initech.id):
+        event = Event.objects.get(action="webhook.update", object_id=made["id"])
+        Webhook.objects.filter(pk=made["id"]).update(seen_at=timezone.now())
+        assert Event.objects.filter(action="webhook.update", object_id=made["id"]).count() == 1
+    assert event.detail["replaced"] == ["sealed"]
+    assert secret not in json.dumps(event.detail)
 
 
 @pytest.mark.parametrize("status", [500, 302, 404])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -256,3 +257,10 @@ def test_an_event_names_its_policy_and_passages_to_those_who_may_read_them(acme,
     assert f">policy-{acme.name}@1</a>" in page
     assert "The lease, page 2" in page
     assert "The lease" not in shown_event(as_role("auditor"), event)
+
+
+@pytest.mark.parametrize(("query", "line"), [("?area=calls", "Calls"), ("", "Audit trail")])
+def test_the_navigation_marks_the_line_that_is_open(as_role, query, line):
+    page = as_role("auditor").get(reverse("admin:audit_event_changelist") + query).content.decode()
+    [marked] = re.findall(r'aria-current="page">(.*?)</a>', page, re.S)
+    assert marked.strip().endswith(line)

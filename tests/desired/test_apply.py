@@ -191,7 +191,7 @@ def test_a_secret_is_sealed_again_only_when_it_changed(slug, monkeypatch, tmp_pa
     with scope(tenant_of(slug)):
         assert "-secret" not in json.dumps(list(Event.objects.values_list("detail", flat=True)))
         event = Event.objects.get(action="provider.update")
-        assert (event.detail, event.actor_id) == ({"sealed anew": ["api_key"]}, "apply")
+        assert (event.detail["replaced"], event.actor_id) == (["credential"], "apply")
 
 
 def test_a_secret_does_not_stand_in_the_file(slug):
