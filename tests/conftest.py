@@ -20,7 +20,6 @@ from tenants.services import caller_of_key, make_department, make_key, make_tena
 
 #: The files that take longest begin first, so that none of them runs alone at the end.
 LONGEST = (
-    "test_killed_workers.py",
     "test_revival.py",
     "test_openapi_document.py",
     "test_budgets.py",
