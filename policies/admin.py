@@ -1,24 +1,43 @@
-"""The console's page about policies: what is in force, and what each version says."""
+"""The console's pages about policies: what is in force and which level says so, new versions, what they would do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Case, IntegerField, QuerySet, Value, When
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from audit.actions import Action
+from audit.services import record
 from tenants.console import cells
 from tenants.console.filters import ChoiceFilter
-from tenants.console.pages import ReadOnlyAdmin
+from tenants.console.pages import ReadOnlyAdmin, state_reason
+from tenants.data import Caller
+from tenants.four_eyes import forbidden
 from tenants.isolation import PLATFORM
+from tenants.models import ApiKey
+from tenants.services import caller_of_member
 
-from .models import Policy, PolicyState
+from . import drafts, inheritance, matrix, simulation
+from .activation import activate
+from .comparison import UNSAID, differences
+from .editor import Given
+from .errors import NotInForce, RulesError
+from .marks import marked
+from .models import Policy, PolicyScope, PolicyState
+from .pii.data import Action as DoneWith
+from .pii.errors import PiiError
 
 TONES = {PolicyState.ACTIVE: "good", PolicyState.DRAFT: "note", PolicyState.ARCHIVED: "plain"}
 
@@ -32,6 +51,18 @@ ACTIONS = {
     "block": "the call is refused",
 }
 ACTION_TONES = {"allow": "warn", "block": "bad"}
+#: The matrix's columns, by who wrote a text.
+COLUMNS = {
+    "system": "System",
+    "user": "User",
+    "assistant": "Assistant",
+    "tool": "Tool",
+    "document": "Document",
+    "other": "Other fields",
+}
+NAMES = {matrix.DEFAULT: "everything else"}
+#: Days of past calls on which a version can be tried.
+PERIODS = {"1": "24 hours", "7": "7 days", "30": "30 days"}
 
 SECTIONS = {
     "models": "Models",
@@ -67,6 +98,23 @@ class PolicyPage(ReadOnlyAdmin):
     list_filter = (StateFilter,)
     search_fields = ("name",)
     search_help_text = "A policy's name"
+    add_text = "New policy"
+
+    def get_urls(self) -> list[URLPattern]:
+        views: dict[str, Callable[..., HttpResponse]] = {
+            "edit": self.edit_view,
+            "compare": self.compare_view,
+            "try": self.try_view,
+            "activate": self.activate_view,
+        }
+        own = [
+            path(f"<uuid:policy>/{verb}/", self.admin_site.admin_view(view), name=f"policies_policy_{verb}")
+            for verb, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "change")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Those in force first."""
@@ -86,6 +134,12 @@ class PolicyPage(ReadOnlyAdmin):
         if policy.tenant_id == PLATFORM:
             return cells.words("every tenant", "from the platform")
         return cells.words(self.target(policy), policy.scope if policy.target else "")
+
+    def whom(self, policy: Policy) -> str:
+        """For whom a policy is, in a sentence."""
+        if policy.target is None:
+            return "every tenant" if policy.tenant_id == PLATFORM else "the whole tenant"
+        return f"the {'API key' if policy.scope == PolicyScope.KEY else policy.scope} {self.target(policy)}"
 
     def target(self, policy: Policy) -> str:
         """The name of the department or key that a policy is for."""
@@ -110,24 +164,220 @@ class PolicyPage(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """One version, opened: what it does to each kind of personal data, and its other sections."""
+        """One version, opened: what it does by type and source, its other sections, and what holds with it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         policy = self.get_object(request, unquote(object_id))
         if policy is None:
             raise Http404("There is no policy with this id here.")
+        pii = policy.rules.get("pii") or {}
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": policy,
             "title": str(policy),
             "facts": self.facts(policy),
-            "pii": pii_rows(policy.rules.get("pii") or {}),
-            "lists": lists(policy.rules.get("pii") or {}),
+            "columns": COLUMNS,
+            "pii": [_shown_row(row) for row in matrix.rows(pii) if row.action],
+            "lists": lists(pii),
             "sections": [(SECTIONS.get(name, name), cells.document(value)) for name, value in other(policy.rules)],
-            "versions": self.get_queryset(request).filter(name=policy.name, tenant_id=policy.tenant_id)[:20],
+            "held": self.held(policy),
+            "versions": self.versions(request, policy)[:20],
+            **self.verbs(request, policy),
         }
         return TemplateResponse(request, "console/policy.html", context)
+
+    def versions(self, request: HttpRequest, policy: Policy) -> Any:
+        """All versions of a policy, the latest first."""
+        named = self.get_queryset(request).filter(name=policy.name, tenant_id=policy.tenant_id)
+        return named.order_by("-version")
+
+    def verbs(self, request: HttpRequest, policy: Policy) -> dict[str, Any]:
+        """What the person may do with a version, and why they may not put it in force."""
+        caller = self.changer(request, policy)
+        if caller is None:
+            return {"may_change": False}
+        waits = policy.state != PolicyState.ACTIVE
+        alone = waits and forbidden(policy.written_by, caller)
+        return {"may_change": True, "may_activate": waits and not alone, "four_eyes": alone}
+
+    def changer(self, request: HttpRequest, policy: Policy) -> Caller | None:
+        """The person as a caller, if they may change this policy."""
+        if not self.may(request, "change") or not self.is_own(request, policy):
+            return None
+        caller = caller_of_member(request)
+        if caller is None or not caller.may_on("policies.change", "policy", policy.pk, "change"):
+            return None
+        return caller
+
+    def opened(self, request: HttpRequest, identity: UUID) -> tuple[Policy, Caller]:
+        """A policy that the person may change. Raises Http404, PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        policy = self.get_object(request, str(identity))
+        if policy is None:
+            raise Http404("There is no policy with this id here.")
+        caller = self.changer(request, policy)
+        if caller is None:
+            raise PermissionDenied
+        return policy, caller
+
+    def held(self, policy: Policy) -> list[dict[str, Any]]:
+        """What holds where this version is in force, by which level, and what narrower ones may only tighten."""
+        draft = simulation.Draft(policy.scope, policy.target, policy.rules, policy.pk, policy.name, policy.version)
+        everything = simulation.with_draft(simulation.in_force(policy.tenant_id), draft)
+        acting = inheritance.chain(everything, policy.scope, _places_of(policy))
+        return [_shown_held(held, policy) for held in inheritance.traced(acting)]
+
+    # -- new versions -------------------------------------------------------------------------------------------------
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A policy that is not there yet."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        caller = caller_of_member(request)
+        if caller is None:
+            raise PermissionDenied
+        return self._editor(request, None, caller)
+
+    def edit_view(self, request: HttpRequest, policy: UUID) -> HttpResponse:
+        """A version, edited in place; what is saved is the next version."""
+        return self._editor(request, *self.opened(request, policy))
+
+    def _editor(self, request: HttpRequest, policy: Policy | None, caller: Caller) -> HttpResponse:
+        rules = policy.rules if policy else {}
+        given = Given.posted(request.POST) if request.method == "POST" else Given.of(rules)
+        problem = ""
+        if request.method == "POST":
+            try:
+                made = self._save(given, policy, caller)
+            except RulesError as error:
+                problem = str(error)
+            else:
+                messages.success(request, f"{made} is saved as a draft. Try it, then put it in force.")
+                return HttpResponseRedirect(reverse("admin:policies_policy_change", args=[made.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": policy,
+            "title": f"Change {policy.name}" if policy else "New policy",
+            "given": given,
+            "problem": problem,
+            "places": [] if policy else self.places(caller),
+            "columns": COLUMNS,
+            "actions": {str(action): ACTIONS[action] for action in DoneWith},
+            "applies_to": self.whom(policy) if policy else "",
+        }
+        return TemplateResponse(request, "console/policy_edit.html", context)
+
+    def _save(self, given: Given, policy: Policy | None, caller: Caller) -> Policy:
+        """Raises RulesError."""
+        rules = given.rules(policy.rules if policy else {})
+        if policy is not None:
+            scope, target, name = policy.scope, policy.target, policy.name
+        else:
+            offered = {value for value, _ in self.places(caller)}
+            if given.place not in offered:
+                raise RulesError("Choose whom the policy is for.")
+            scope, _, identity = given.place.partition(":")
+            target, name = UUID(identity) if identity else None, given.name
+            if not name:
+                raise RulesError("Give the policy a name; its versions will have it as well.")
+        state_reason(given.reason)
+        return drafts.write(name, scope, target, rules, caller)
+
+    def places(self, caller: Caller) -> list[tuple[str, str]]:
+        """Whom a new policy may be for."""
+        if caller.is_platform:
+            return [("platform", "every tenant")]
+        found = [("tenant", "the whole tenant")]
+        for kind, word in (("department", "department"), ("key", "API key")):
+            names: dict[UUID, str] = self.admin_site.names_of(kind)
+            found += [(f"{kind}:{pk}", f"{word} {name}") for pk, name in sorted(names.items(), key=lambda n: n[1])]
+        return found
+
+    # -- what a change would do ---------------------------------------------------------------------------------------
+
+    def compare_view(self, request: HttpRequest, policy: UUID) -> HttpResponse:
+        """Two versions, side by side, where they differ."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        one = self.get_object(request, str(policy))
+        if one is None:
+            raise Http404("There is no policy with this id here.")
+        others = list(self.versions(request, one).exclude(pk=one.pk))
+        in_force = self.get_queryset(request).filter(
+            tenant_id=one.tenant_id, scope=one.scope, target=one.target, state=PolicyState.ACTIVE
+        )
+        others += [row for row in in_force if row.pk != one.pk and row not in others]
+        wanted = request.GET.get("with", "")
+        usual = [row for row in others if row.state == PolicyState.ACTIVE] + [
+            row for row in others if row.version < one.version
+        ]
+        against = next((row for row in others if str(row.pk) == wanted), (usual or others or [None])[0])
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": one,
+            "title": f"Compare {one}",
+            "others": others,
+            "against": against,
+            "rows": [_shown_difference(row) for row in differences(against.rules, one.rules)] if against else [],
+        }
+        return TemplateResponse(request, "console/policy_compare.html", context)
+
+    def try_view(self, request: HttpRequest, policy: UUID) -> HttpResponse:
+        """A version on a text or on the calls of some days, before it is in force."""
+        found, caller = self.opened(request, policy)
+        text, days = request.POST.get("text", ""), request.POST.get("days", "7")
+        context: dict[str, Any] = {"text": text, "days": days, "periods": PERIODS}
+        if request.method == "POST":
+            draft = simulation.Draft(found.scope, found.target, found.rules, found.pk, found.name, found.version)
+            try:
+                context |= _tried(draft, caller.tenant, text if "on_text" in request.POST else None, days)
+            except (RulesError, PiiError) as error:
+                context["problem"] = str(error)
+            else:
+                record(
+                    Action.POLICY_SIMULATE, object_type="policy", object_id=str(found.pk), detail={"name": found.name}
+                )
+        context |= {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": found,
+            "title": f"Try {found}",
+            **self.verbs(request, found),
+        }
+        return TemplateResponse(request, "console/policy_try.html", context)
+
+    def activate_view(self, request: HttpRequest, policy: UUID) -> HttpResponse:
+        """What putting a version in force changes, and the button that does it."""
+        found, caller = self.opened(request, policy)
+        address = reverse("admin:policies_policy_change", args=[found.pk])
+        if request.method == "POST":
+            state_reason(request.POST.get("reason", ""))
+            try:
+                with transaction.atomic():
+                    activate(found, caller)
+            except NotInForce as error:
+                messages.error(request, str(error))
+            else:
+                messages.success(request, f"{found} is in force. Every worker follows within a second.")
+            return HttpResponseRedirect(address)
+        before = Policy.objects.filter(
+            tenant_id=found.tenant_id, scope=found.scope, target=found.target, state=PolicyState.ACTIVE
+        ).first()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": found,
+            "title": f"Put {found} in force?",
+            "before": before,
+            "rows": [_shown_difference(row) for row in differences(before.rules if before else {}, found.rules)],
+            "applies_to": self.whom(found),
+            **self.verbs(request, found),
+        }
+        return TemplateResponse(request, "console/policy_activate.html", context)
 
     def facts(self, policy: Policy) -> list[tuple[str, object]]:
         return [
@@ -146,23 +396,69 @@ def action_of(rule: Any) -> str:
     return found if isinstance(found, str) else "placeholder"
 
 
-def pii_rows(rules: dict[str, Any]) -> list[dict[str, object]]:
-    """One line for each type of personal data (upper-case names), the default first."""
-    types = sorted(name for name in rules if name.isupper())
-    return [_pii_row(name, rules[name]) for name in ["default", *types] if name in rules]
-
-
-def _pii_row(name: str, rule: Any) -> dict[str, object]:
-    action = action_of(rule)
-    detail = rule if isinstance(rule, dict) else {}
+def _shown_row(row: matrix.Row) -> dict[str, object]:
     return {
-        "name": "everything else" if name == "default" else name,
-        "action": cells.label(action, ACTION_TONES.get(action, "good")),
-        "means": ACTIONS.get(action, ""),
-        "threshold": detail.get("threshold", ""),
-        "where": ", ".join([*detail.get("directions", []), *detail.get("sources", [])]),
-        "locked": bool(detail.get("locked")),
+        "name": NAMES.get(row.name, row.name),
+        "cells": [cells.label(cell, ACTION_TONES.get(cell, "good"), ACTIONS.get(cell, "")) for cell in row.cells],
+        "threshold": row.threshold,
+        "locked": row.locked,
+        "rest": row.rest,
     }
+
+
+def _shown_held(held: inheritance.Held, policy: Policy) -> dict[str, Any]:
+    return {
+        "place": held.place,
+        "value": _said(held.value),
+        "by": held.by,
+        "here": held.by.id == policy.pk,
+        "locked": held.locked,
+    }
+
+
+def _shown_difference(row: Any) -> dict[str, Any]:
+    return {"place": row.place, "before": _said(row.before), "after": _said(row.after)}
+
+
+def _said(value: Any) -> SafeString:
+    """A value of a policy document in one line."""
+    if value is UNSAID:
+        return cells.NOTHING
+    if isinstance(value, list):
+        return cells.labels(value)
+    if isinstance(value, dict):
+        return cells.words(", ".join(f"{name} {_plainly(part)}" for name, part in value.items()) or "nothing")
+    return cells.words(_plainly(value))
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_plainly, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plainly(part)}" for name, part in value.items()) or "nothing"
+    return {True: "yes", False: "no", None: "–"}.get(value, value) if not isinstance(value, str) else value
+
+
+def _places_of(policy: Policy) -> list[tuple[str, UUID]]:
+    """The key and the department that a policy is for, as (kind, id)."""
+    if policy.target is None:
+        return []
+    found = [(policy.scope, policy.target)]
+    if policy.scope == PolicyScope.KEY:
+        keys = ApiKey.objects.filter(pk=policy.target).exclude(department=None)
+        found += [("department", key.department_id) for key in keys]
+    return found
+
+
+def _tried(draft: simulation.Draft, tenant: UUID, text: str | None, days: str) -> dict[str, Any]:
+    """Raises RulesError, PiiError."""
+    if text is None:
+        since = timezone.now() - timedelta(days=int(days) if days in PERIODS else 7)
+        return {"past": simulation.simulate_since(since, draft, tenant)}
+    found = simulation.simulate_on(text, draft, tenant)
+    for side in ("before", "after"):
+        found[side]["marked"] = marked(text, found[side]["entities"])
+    return {"tried": found, "sides": [(found["before"], "As it is now"), (found["after"], "As it would be")]}
 
 
 def lists(rules: dict[str, Any]) -> list[tuple[str, SafeString]]:

@@ -172,11 +172,11 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
             if section == "conditions":
                 conditions += parse_conditions(value)
             elif section != "locked":
-                merged[section] = _merged(section, merged.get(section), value, section in locked)
+                merged[section] = merged_section(section, merged.get(section), value, section in locked)
         locked.update(_strings(document.get("locked", []), "locked"))
     for document in tightening:
         for section, value in document.items():
-            merged[section] = _merged(section, merged.get(section), value, locked=True)
+            merged[section] = merged_section(section, merged.get(section), value, locked=True)
     models = read_object(merged.get("models", {}), "models", {"allow", "deny", "default_max_tokens", "private"})
     residency = merged.get("residency")
     return Rules(
@@ -196,7 +196,7 @@ def combine(label: str, name: str, documents: list[dict[str, Any]], tightening: 
     )
 
 
-def _merged(section: str, wide: Any, narrow: Any, locked: bool) -> Any:
+def merged_section(section: str, wide: Any, narrow: Any, locked: bool) -> Any:
     """A narrower value over a wider one. What is locked may only become stricter."""
     if section == "pii" and isinstance(wide or {}, dict) and isinstance(narrow, dict):
         return _merged_pii(wide or {}, narrow, locked)

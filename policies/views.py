@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, Max, QuerySet, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, mixins
@@ -27,6 +27,7 @@ from tenants.isolation.scope import REASON_LENGTH
 
 from . import redact, simulation
 from .activation import activate
+from .drafts import next_version
 from .errors import NotInForce, RulesError, VaultGone
 from .models import Policy, PolicyState
 from .pii.data import PiiRules
@@ -74,9 +75,8 @@ class PolicyView(mixins.CreateModelMixin, ReadView):
     }
 
     def perform_create(self, serializer: Any) -> None:
-        versions = Policy.objects.filter(name=serializer.validated_data["name"], tenant_id=self.caller.tenant)
-        last = versions.aggregate(last=Max("version"))["last"] or 0
-        serializer.save(version=last + 1, written_by=author(self.caller))
+        version = next_version(serializer.validated_data["name"], self.caller.tenant)
+        serializer.save(version=version, written_by=author(self.caller))
 
     def _named(self) -> Any:
         """Of the versions of one name, the one in force, else the latest."""

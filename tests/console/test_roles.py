@@ -70,7 +70,7 @@ ADDED = {
     "audit_erasurerequest": ("owner", "auditor"),
     "audit_hold": ("owner", "auditor"),
     "billing_usage": (),
-    "policies_policy": (),
+    "policies_policy": ("owner", "admin", "policy_manager"),
 }
 
 
