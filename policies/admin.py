@@ -446,7 +446,7 @@ def _places_of(policy: Policy) -> list[tuple[str, UUID]]:
     found = [(policy.scope, policy.target)]
     if policy.scope == PolicyScope.KEY:
         keys = ApiKey.objects.filter(pk=policy.target).exclude(department=None)
-        found += [("department", key.department_id) for key in keys]
+        found += [("department", key.department_id) for key in keys if key.department_id]
     return found
 
 
