@@ -18,11 +18,11 @@ from uuid import UUID
 
 import orjson
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.utils import timezone
 
 from tenants.data import Caller
+from tenants.sealing import seal, unseal
 
 from .data import Held
 from .errors import BodyGone
@@ -33,7 +33,7 @@ from .models import Body
 BODIES = (Path(__file__).parent / "sql" / "bodies.sql").read_text()
 #: what of a body is masked, and what is not
 MASKED, ORIGINALS = ("sent", "said"), ("request", "answer")
-_NONCE, _KEY = 12, 32
+_KEY = 32
 _AT_ONCE = 200
 
 
@@ -51,8 +51,8 @@ def body_row(caller: Caller, request: UUID, mode: str, days: int, content: Mappi
         "actor_id": caller.actor_id,
         "user_id": caller.user,
         "department_id": caller.department,
-        "key": b64encode(_seal(_tenant_key(caller.tenant), key, whose)).decode(),
-        "sealed": b64encode(_seal(key, zlib.compress(plain, 1), whose)).decode(),
+        "key": b64encode(seal(_tenant_key(caller.tenant), key, whose)).decode(),
+        "sealed": b64encode(seal(key, zlib.compress(plain, 1), whose)).decode(),
         "days": days,
     }
 
@@ -61,8 +61,8 @@ def content_of(body: Body) -> dict[str, Any]:
     """What a body holds. Raises BodyGone when its key is no longer there, or another installation's."""
     whose = body.tenant_id.bytes + body.pk.bytes
     try:
-        key = _open(_tenant_key(body.tenant_id), bytes(body.key), whose)
-        found: dict[str, Any] = orjson.loads(zlib.decompress(_open(key, bytes(body.sealed), whose)))
+        key = unseal(_tenant_key(body.tenant_id), body.key, whose)
+        found: dict[str, Any] = orjson.loads(zlib.decompress(unseal(key, body.sealed, whose)))
     except InvalidTag:
         raise BodyGone from None
     return found
@@ -98,12 +98,3 @@ def held(body: Body, keep: Held) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def _tenant_key(tenant: UUID) -> bytes:
     return blake2b(b"bodies\0" + tenant.bytes, key=settings.BODIES_KEY, digest_size=_KEY).digest()
-
-
-def _seal(key: bytes, plain: bytes, whose: bytes) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plain, whose)
-
-
-def _open(key: bytes, sealed: bytes, whose: bytes) -> bytes:
-    return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], whose)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,6 @@ from hashlib import blake2b
 from typing import Any, Protocol
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
@@ -31,6 +29,7 @@ from tenants import four_eyes
 from tenants.data import Caller
 from tenants.isolation.scope import scope
 from tenants.models import ApiKey, User
+from tenants.sealing import seal, unseal
 
 from . import keyring
 from .actions import Action
@@ -49,7 +48,6 @@ FORMAT = "customhouse-erasure/1"
 SHOWN = 1000
 #: A shorter value would be found everywhere.
 SHORTEST = 3
-_NONCE = 12
 
 
 class Eraser(Protocol):
@@ -261,12 +259,10 @@ def _hash(tenant: UUID, type_: str, value: str) -> str:
 
 
 def _seal(tenant: UUID, request: UUID, value: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.ERASURE_KEY).encrypt(nonce, value.encode(), tenant.bytes + request.bytes)
+    return seal(settings.ERASURE_KEY, value.encode(), tenant.bytes + request.bytes)
 
 
 def _open(tenant: UUID, row: ErasureRequest) -> str:
     if row.value is None:
         raise NotErased("Who it was is no longer known here.")
-    sealed = bytes(row.value)
-    return AESGCM(settings.ERASURE_KEY).decrypt(sealed[:_NONCE], sealed[_NONCE:], tenant.bytes + row.pk.bytes).decode()
+    return unseal(settings.ERASURE_KEY, row.value, tenant.bytes + row.pk.bytes).decode()

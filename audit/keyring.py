@@ -6,7 +6,6 @@ a week: who knows only the old one can still verify, and learns the new one from
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from tenants.ids import uuid7
+from tenants.sealing import seal, unseal
 
 from .models import SealKey
 from .records import canonical
@@ -26,7 +25,6 @@ from .records import canonical
 FORMAT = "customhouse-key/1"
 OVERLAP = timedelta(days=7)
 NAME_LENGTH = 32
-_NONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +92,9 @@ def _make(tenant: UUID, now: datetime, introducers: list[Signer]) -> Signer:
 
 
 def _seal(secret: bytes, tenant: UUID, key: UUID) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.SEAL_KEY).encrypt(nonce, secret, tenant.bytes + key.bytes)
+    return seal(settings.SEAL_KEY, secret, tenant.bytes + key.bytes)
 
 
 def _open(tenant: UUID, key: SealKey) -> Signer:
-    sealed = bytes(key.sealed)
-    secret = AESGCM(settings.SEAL_KEY).decrypt(sealed[:_NONCE], sealed[_NONCE:], tenant.bytes + key.pk.bytes)
+    secret = unseal(settings.SEAL_KEY, key.sealed, tenant.bytes + key.pk.bytes)
     return Signer(key.name, Ed25519PrivateKey.from_private_bytes(secret))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from tenants.isolation.scope import Scope, scope
+from tenants.sealing import seal, unseal
 
 from .models import Export, ExportPart
 
@@ -57,8 +58,7 @@ class Sink:
     @property
     def wrapped_key(self) -> bytes:
         """The file's key, encrypted for the export's row."""
-        nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(settings.EXPORT_KEY).encrypt(nonce, self._key, self._tenant.bytes + self._export.bytes)
+        return seal(settings.EXPORT_KEY, self._key, self._tenant.bytes + self._export.bytes)
 
     def _store(self, data: bytes) -> None:
         sealed = AESGCM(self._key).encrypt(_nonce(self._parts), data, self._export.bytes)
@@ -69,10 +69,7 @@ class Sink:
 
 def contents(export: Export, opened: Scope) -> Iterator[bytes]:
     """An export's file, part by part, each read in a transaction of its own. Raises InvalidTag when one was changed."""
-    wrapped = bytes(export.key or b"")
-    key = AESGCM(settings.EXPORT_KEY).decrypt(
-        wrapped[:_NONCE], wrapped[_NONCE:], export.tenant_id.bytes + export.pk.bytes
-    )
+    key = unseal(settings.EXPORT_KEY, export.key or b"", export.tenant_id.bytes + export.pk.bytes)
     left, number = export.size, 0
     while left > 0:
         with scope(opened):

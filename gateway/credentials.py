@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-_NONCE = 12
+from tenants.sealing import seal, unseal
 
 
 def seal_credential(plain: str, tenant: UUID, provider: UUID) -> bytes:
     """The sealed form of a provider's API key."""
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.CREDENTIAL_KEY).encrypt(nonce, plain.encode(), tenant.bytes + provider.bytes)
+    return seal(settings.CREDENTIAL_KEY, plain.encode(), tenant.bytes + provider.bytes)
 
 
 def open_credential(sealed: bytes | memoryview | None, tenant: UUID, provider: UUID) -> str:
     """The API key again; '' when there is none. Raises InvalidTag when it was sealed for another provider."""
     if not sealed:
         return ""
-    data = bytes(sealed)
-    opened = AESGCM(settings.CREDENTIAL_KEY).decrypt(data[:_NONCE], data[_NONCE:], tenant.bytes + provider.bytes)
-    return opened.decode()
+    return unseal(settings.CREDENTIAL_KEY, sealed, tenant.bytes + provider.bytes).decode()

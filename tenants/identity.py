@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
@@ -21,13 +19,13 @@ from .errors import Taken, UnknownCredential
 from .isolation import current
 from .models import Department, IdentityProvider
 from .roles import Role
+from .sealing import seal, unseal
 from .services import rows_of
 
 #: What claims may give: whoever runs the identity provider makes nobody an owner.
 ROLES = tuple(role for role in Role if role != Role.OWNER)
 ROLE_CHOICES = [(role.value, role.label) for role in ROLES]
 MOST_VALUES = 500
-_NONCE = 12
 
 
 def save(values: Mapping[str, Any], found: IdentityProvider | None = None) -> IdentityProvider:
@@ -56,16 +54,14 @@ def seal_secret(secret: str, provider: UUID) -> bytes | None:
     """The sealed form of a client's secret, bound to the open tenant and the provider; None for none."""
     if not secret:
         return None
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.IDENTITY_KEY).encrypt(nonce, secret.encode(), UUID(current()).bytes + provider.bytes)
+    return seal(settings.IDENTITY_KEY, secret.encode(), UUID(current()).bytes + provider.bytes)
 
 
 def open_secret(provider: IdentityProvider) -> str:
     """A client's secret, '' when there is none."""
     if provider.sealed is None:
         return ""
-    data, bound = bytes(provider.sealed), provider.tenant_id.bytes + provider.pk.bytes
-    return AESGCM(settings.IDENTITY_KEY).decrypt(data[:_NONCE], data[_NONCE:], bound).decode()
+    return unseal(settings.IDENTITY_KEY, provider.sealed, provider.tenant_id.bytes + provider.pk.bytes).decode()
 
 
 def unsafe_issuer(url: str) -> str:

@@ -7,7 +7,6 @@ of the clock is used once, a recovery code as well: each by the update of the ro
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from hashlib import sha256
 from uuid import UUID
 
 import pyotp
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import F, Func, QuerySet, Value
@@ -27,6 +25,7 @@ from .errors import NotAllowed, Taken, TooManyTries
 from .isolation import Scope, current, scope
 from .keys import ALPHABET
 from .models import Membership, SecondFactor, User
+from .sealing import seal, unseal
 
 PERIOD = 30  #: seconds of a step
 #: Clocks may differ by a step to either side.
@@ -35,7 +34,6 @@ STEPS = (0, -1, 1)
 ATTEMPTS = 10
 PAUSE = timedelta(minutes=15)
 CODES = 10
-_NONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +196,8 @@ def _digest(code: str) -> str:
 
 
 def _seal(secret: str, person: UUID) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.FACTOR_KEY).encrypt(nonce, secret.encode(), person.bytes)
+    return seal(settings.FACTOR_KEY, secret.encode(), person.bytes)
 
 
 def _open(sealed: bytes, person: UUID) -> str:
-    return AESGCM(settings.FACTOR_KEY).decrypt(sealed[:_NONCE], sealed[_NONCE:], person.bytes).decode()
+    return unseal(settings.FACTOR_KEY, sealed, person.bytes).decode()

@@ -20,7 +20,6 @@ from http.client import HTTPException
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.utils import timezone
 
@@ -28,6 +27,7 @@ from .addresses import post
 from .ids import uuid7
 from .isolation import PLATFORM, current, scope
 from .models import DeliveryState, Tenant, Webhook, WebhookDelivery
+from .sealing import seal, unseal
 
 #: what happened in the open scope since a time, as the trail shows it
 Source = Callable[[datetime], Iterable[dict[str, Any]]]
@@ -41,7 +41,6 @@ TIMEOUT = 10.0
 LEASE = timedelta(seconds=60)
 MOST_AT_ONCE = 200
 KEPT = timedelta(days=30)
-_NONCE = 12
 _sources: list[Source] = []
 
 
@@ -71,16 +70,12 @@ def remove_webhook(webhook: Webhook) -> None:
 
 def seal_secret(secret: str, webhook: UUID) -> bytes:
     """The sealed form of a webhook's secret, bound to the tenant and to it."""
-    nonce = os.urandom(_NONCE)
-    bound = UUID(current()).bytes + webhook.bytes
-    return nonce + AESGCM(settings.WEBHOOK_KEY).encrypt(nonce, secret.encode(), bound)
+    return seal(settings.WEBHOOK_KEY, secret.encode(), UUID(current()).bytes + webhook.bytes)
 
 
 def open_secret(webhook: Webhook) -> str:
     """The secret again, to sign with."""
-    data = bytes(webhook.sealed)
-    bound = webhook.tenant_id.bytes + webhook.pk.bytes
-    return AESGCM(settings.WEBHOOK_KEY).decrypt(data[:_NONCE], data[_NONCE:], bound).decode()
+    return unseal(settings.WEBHOOK_KEY, webhook.sealed, webhook.tenant_id.bytes + webhook.pk.bytes).decode()
 
 
 def _tell_platform() -> None:

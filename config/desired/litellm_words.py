@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.providers.facts import ABILITIES, PRICES
+from gateway.providers.litellm_provider import CREDENTIAL_FIELDS
 
 #: vendors that speak OpenAI's form, by LiteLLM's word for them, and their address
 OPENAI_FORM: Final = {
@@ -30,16 +31,7 @@ AT_AN_ADDRESS: Final = frozenset(
 SAME: Final = {"bedrock_converse": "bedrock", "cohere_chat": "cohere", "text-completion-openai": "openai"}
 
 #: fields of litellm_params that are a credential where a key alone is not enough
-CREDENTIAL: Final = (
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "aws_region_name",
-    "vertex_project",
-    "vertex_location",
-    "vertex_credentials",
-    "watsonx_project_id",
-)
+CREDENTIAL: Final = tuple(sorted(CREDENTIAL_FIELDS - {"api_key", "api_version"}))
 #: model_info.mode -> the capability that answers it
 MODES: Final = {"": "chat", "chat": "chat", "responses": "chat", "embedding": "embeddings", "rerank": "rerank"}
 STRATEGIES: Final = {

@@ -9,11 +9,9 @@ tried again.
 from __future__ import annotations
 
 import json
-import os
 from datetime import timedelta
 from hashlib import blake2b
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -22,12 +20,12 @@ from rest_framework import exceptions
 
 from tenants.data import Caller
 from tenants.models import KeptAnswer
+from tenants.sealing import seal, unseal
 
 LIFETIME = timedelta(hours=24)
 LONGEST = 255
 #: headers of an answer that are kept with it
 HEADERS = ("Content-Type", "ETag", "Location")
-_NONCE = 12
 
 
 class StillRunning(exceptions.APIException):
@@ -115,12 +113,10 @@ def _bound(caller: Caller, key: str) -> bytes:
 
 
 def _sealed(plain: bytes, caller: Caller, key: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(settings.ANSWER_KEY).encrypt(nonce, plain, _bound(caller, key))
+    return seal(settings.ANSWER_KEY, plain, _bound(caller, key))
 
 
 def _opened(found: KeptAnswer, caller: Caller) -> tuple[dict[str, str], bytes]:
-    data = bytes(found.sealed)
-    plain = AESGCM(settings.ANSWER_KEY).decrypt(data[:_NONCE], data[_NONCE:], _bound(caller, found.key))
+    plain = unseal(settings.ANSWER_KEY, found.sealed, _bound(caller, found.key))
     head, _, body = plain.partition(b"\n")
     return json.loads(head), body
