@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -38,12 +39,12 @@ RIGHT = "playground.use"
 
 def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """What to ask, and of whom."""
-    _caller(request)
+    caller = _caller(request)
     member = member_of(request)
     assert member is not None
     choices = {
         "title": "Playground",
-        "models": sorted(set(Model.objects.values_list("name", flat=True))),
+        "models": _models(caller),
         "collections": list(Collection.objects.order_by("name")) if member.may("documents.search") else [],
         "call_url": reverse("admin:playground_call"),
         "calls_url": reverse("admin:audit_event_changelist") + "?area=calls&request_id=",
@@ -73,6 +74,13 @@ def _caller(request: HttpRequest) -> Caller:
     if caller is None or not caller.may(RIGHT):
         raise PermissionDenied("Your role does not try prompts here.")
     return caller
+
+
+def _models(caller: Caller) -> list[str]:
+    """The models that may answer this person in words: none that only embed or rerank, none that was denied them."""
+    capabilities = "routes__deployment__capabilities"
+    talk = Q(**{f"{capabilities}__contains": ["chat"]}) | Q(**{capabilities: []})
+    return sorted({model.name for model in Model.objects.filter(talk) if caller.may_call(model.name, model.pk)})
 
 
 def _streamed(body: bytes) -> bytes:

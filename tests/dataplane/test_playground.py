@@ -12,6 +12,7 @@ import httpx
 import pytest
 from django.urls import reverse
 
+from retrieval.services import Upload, create_collection, ingest_now
 from tenants.isolation import scope
 from tenants.services import add_person
 from tests.dataplane.conftest import Gateway
@@ -106,7 +107,23 @@ def test_another_site_cannot_make_somebody_call(gateway: Gateway, enter: Enter):
     assert httpx.post(gateway.root + CALL, json={}).status_code in (302, 403)
 
 
-def test_the_page_offers_models_and_documents(gateway: Gateway, enter: Enter):
+def test_the_page_offers_models_that_answer_in_words(gateway: Gateway, enter: Enter):
+    talks, embeds, reranks = gateway["fixed"], gateway["embed"], gateway["rerank"]
     page = enter("developer").get(PAGE).text
-    assert gateway["fixed"] in page or "local-extractive" in page
+    offered = re.findall(r"<option>([^<]*)</option>", page)
+    assert {talks, "local-extractive"} <= set(offered)
+    assert {embeds, reranks, "local-rerank"}.isdisjoint(offered)
     assert reverse("admin:playground_call") in page
+
+
+def test_an_answer_from_documents_names_them(gateway: Gateway, enter: Enter):
+    with scope(gateway.acme.id):
+        create_collection("leases")
+        rent = "The monthly rent of the Hamburg warehouse is 12,400 euros."
+        ingest_now(Upload(collection="leases", title="Lease", external_id="lease", text=rent))
+    question = "What is the monthly rent of the Hamburg warehouse?"
+    events = play(enter("developer"), "local-extractive", question, retrieval={"collections": ["leases"]})
+    assert len(events[0][1]["passages"]) == 1
+    assert "12,400 euros" in words(events)
+    cited = [one for _, data in events for one in data.get("citations", ())]
+    assert [one["document"]["title"] for one in cited] == ["Lease"]
