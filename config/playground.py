@@ -1,7 +1,8 @@
 """The playground: what happens to this prompt? A call of the signed-in person through the same pipeline as all others.
 
-It is governed, charged and recorded as any call; only what it tells is more: before the answer's events comes one that
-says what left the house. No key is in the browser: the session says who calls, and with what rights.
+It is governed, charged and recorded as any call; only what it tells is more: before the answer's events come one that
+says what left the house, and one that says who answers. No key is in the browser: the session says who calls, and with
+what rights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -19,7 +21,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from gateway.errors import GatewayError, Unavailable
+from gateway.data import Call
+from gateway.errors import GatewayError, PolicyViolation, RequestTooLarge, Unavailable
 from gateway.models import Model
 from gateway.pipeline import Stream
 from gateway.runtime import Runtime, running
@@ -27,7 +30,7 @@ from gateway.surfaces import openai_chat
 from retrieval.models import Collection
 from tenants.console.member import member_of
 from tenants.data import Caller
-from tenants.errors import DirectoryUnavailable
+from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.ids import uuid7
 from tenants.services import calling_member
 
@@ -55,18 +58,23 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 @require_POST
 def call(request: HttpRequest) -> HttpResponseBase:
-    """One chat call, in OpenAI's form; answered by events: `sent` first, then those that any client gets."""
+    """One chat call, in OpenAI's form; answered by events: `sent`, `answering`, then those that any client gets."""
     caller, runtime = _caller(request), running()
     try:
         if runtime is None:
             raise Unavailable(
                 "This server shows pages and answers no calls. Open the console at the gateway's address."
             )
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.REQUEST_MAX_BYTES:
+            raise RequestTooLarge(f"The request body is larger than {settings.REQUEST_MAX_BYTES} bytes.")
         parsed = openai_chat.parse(_streamed(request.body), uuid7(), client_ip=address(request))
     except GatewayError as error:
         return HttpResponse(orjson.dumps(error.body()), content_type="application/json", status=error.status)
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_events(runtime, caller, parsed), headers=headers)
+    member = member_of(request)
+    assert member is not None
+    email = "" if member.visiting else request.user.get_username()
+    return StreamingHttpResponse(_events(runtime, caller, email, parsed), headers=headers)
 
 
 def _caller(request: HttpRequest) -> Caller:
@@ -96,19 +104,29 @@ def _streamed(body: bytes) -> bytes:
     )
 
 
-async def _events(runtime: Runtime, caller: Caller, asked: Any) -> AsyncIterator[bytes]:
-    """What is told of the call, in order. A refusal is an event as well: the page is there already."""
+async def _events(runtime: Runtime, caller: Caller, email: str, asked: Call) -> AsyncIterator[bytes]:
+    """What is told of the call, in order. A refusal is an event as well: the page is there already.
+
+    `email` is the member's; a visitor from the platform has none here.
+    """
     stream: Stream | None = None
     try:
-        snapshot = await runtime.snapshots.of(caller.tenant)
+        if email:
+            caller, snapshot = await runtime.snapshots.member(caller, email)
+        else:
+            snapshot = await runtime.snapshots.of(caller.tenant)
         answer = await runtime.pipeline.answer(asked, caller, snapshot)
         assert isinstance(answer, Stream)
         stream = answer
         yield _event("sent", {"request_id": str(asked.id), **stream.told()})
-        yield await stream.start(lambda gone: None)
+        first = await stream.start(lambda gone: None)
+        yield _event("answering", {"model": stream.model})
+        yield first
         async for block in stream.rest():
             yield block
         yield stream.last
+    except UnknownCredential as error:
+        yield _event("refused", {"request_id": str(asked.id), **PolicyViolation(str(error)).body()})
     except DirectoryUnavailable as error:
         yield _event("refused", {"request_id": str(asked.id), **Unavailable(str(error)).body()})
     except GatewayError as error:

@@ -552,7 +552,12 @@ class Stream:
     @property
     def headers(self) -> Headers:
         """Known when the first block is."""
-        return [(b"x-customhouse-model", self._target.label.encode()), *self._p.headers]
+        return [(b"x-customhouse-model", self.model.encode()), *self._p.headers]
+
+    @property
+    def model(self) -> str:
+        """Who answers: known when the first block is, and another than the first choice after a fallback."""
+        return self._target.label
 
     def told(self) -> dict[str, Any]:
         """What leaves, by what it was decided, and where to: for whoever wrote the prompt. Nothing of the vault."""
@@ -561,7 +566,6 @@ class Stream:
         return {
             **sent,
             "entities": p.masked.counts,
-            "model": p.targets[0].label,
             "candidates": [target.label for target in p.targets],
             "policy": p.rules.name,
             "passages": [_cited(source) for source in p.sources],
@@ -732,7 +736,10 @@ class Stream:
 #: How often a running stream is looked at whose policy asks what time it is.
 CLOCK_SECONDS = 1.0
 
-_CUT = "What allowed this call was taken away while it was answered: the key, the model, or a condition of the policy."
+_CUT = (
+    "What allowed this call was taken away while it was answered: the key or membership, the model, or a condition of "
+    "the policy."
+)
 
 #: A budget that cannot pay for so many output tokens (or all that were asked for) refuses the call.
 FEWEST_TOKENS = 16

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Any
@@ -24,6 +24,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
 from . import directory, keys, tokens
+from .bounds import grants_of
 from .data import Caller, GrantRows
 from .errors import DirectoryUnavailable, UnknownCredential
 from .isolation.pool import Connection, Pool, scoped, within
@@ -66,15 +67,16 @@ class Snapshot:
     parts: dict[str, Any]
     caches: dict[Any, Any] = field(default_factory=dict)
     issuers: tuple[tokens.Issuer, ...] = ()
-    people: dict[str, tokens.Person] = field(default_factory=dict)  #: by e-mail address; empty without issuers
+    people: dict[str, tokens.Person] = field(default_factory=dict)  #: by e-mail address
     grants: GrantRows = field(default_factory=dict)
 
     def again(self, caller: Caller) -> Caller | None:
         """What somebody whose call is running may now; None when they may nothing any more."""
         if caller.origin is not None:
-            return caller if tokens.still(caller.origin, self.issuers, self.people) else None
+            same = tokens.still(caller.origin, self.issuers, self.people)
+            return replace(caller, grants=grants_of(caller, self.grants)) if same else None
         if caller.key is None:
-            return None  # somebody who is signed in: what changed may be their place, which is not known here
+            return None  # a visitor from the platform: what changed may be their place there
         found: dict[UUID | None, Caller] | None = self.caches.get("keys")
         if found is None:
             found = self.caches["keys"] = {one.key: one for _, one in self.callers.values()}
@@ -156,6 +158,17 @@ class Snapshots:
         """The snapshot of a tenant, loaded if need be."""
         found = self._tenants.get(tenant)
         return found if found is not None else await self._load(tenant)
+
+    async def member(self, caller: Caller, email: str) -> tuple[Caller, Snapshot]:
+        """Somebody who is signed in, as a caller whose place is watched while a call runs.
+
+        Raises UnknownCredential when they have none any more, DirectoryUnavailable.
+        """
+        snapshot = await self.of(caller.tenant)
+        person = snapshot.people.get(email.lower())
+        if person is None or not person.active or person.id != caller.user:
+            raise UnknownCredential("You have no place in this tenant any more. Ask an administrator of it.")
+        return replace(caller, origin=tokens.Origin(None, email.lower(), person)), snapshot
 
     def latest(self, known: Snapshot) -> Snapshot:
         """The newest snapshot of a tenant of whom one is known."""
@@ -298,7 +311,7 @@ class Snapshots:
             granted = await directory.grants(c)
             callers = await directory.callers(c, tenant, granted)
             issuers = await directory.issuers(c, tenant)
-            people = await directory.people(c) if issuers else {}
+            people = await directory.people(c)
             parts = {name: await loader(c, tenant) for name, loader in LOADERS.items()}
         snapshot = Snapshot(tenant, revision, callers, parts, issuers=issuers, people=people, grants=granted)
         self._keep(snapshot)

@@ -85,9 +85,12 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a token's rights came from: while both are as they were, so are the rights."""
+    """What somebody's rights came from, who has no key: while both are as they were, so are the rights.
 
-    issuer: Issuer
+    Whoever is signed in to the console has no issuer; a token's owner need be no member.
+    """
+
+    issuer: Issuer | None
     email: str = ""
     person: Person | None = None
 
@@ -226,8 +229,9 @@ def caller_of(
 
 
 def still(origin: Origin, issuers: tuple[Issuer, ...], people: Mapping[str, Person]) -> bool:
-    """Whether the rights of a token that was let in are what they were."""
-    return origin.issuer in issuers and (people.get(origin.email) if origin.email else None) == origin.person
+    """Whether the rights of somebody who was let in are what they were."""
+    vouched = origin.issuer is None or origin.issuer in issuers
+    return vouched and (people.get(origin.email) if origin.email else None) == origin.person
 
 
 def claim(claims: Mapping[str, Any], name: str) -> Any:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from secrets import token_hex
 from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 from django.urls import reverse
 
 from retrieval.services import Upload, create_collection, ingest_now
 from tenants.isolation import scope
-from tenants.services import add_person
+from tenants.models import Membership
+from tenants.services import add_person, remove_person
 from tests.dataplane.conftest import Gateway
 from tests.vendor import Vendor
 
@@ -66,11 +69,12 @@ def test_it_shows_what_left_and_gives_the_answer_back_whole(gateway: Gateway, ve
     text = "Write to ann.keller@example.com about the lease."
     events = play(enter("developer"), gateway["echo"], text)
     name, sent = events[0]
+    assert events[1][0] == "answering"
     assert (name, sent["entities"]["EMAIL_ADDRESS"], sent["policy"]) == ("sent", 1, "baseline")
     assert "ann.keller" not in json.dumps(sent)
     assert sent["messages"] == json.loads(vendor.inbox[-1])["messages"]
     assert text in words(events)
-    assert any("cost" in (data.get("usage") or {}) for _, data in events[1:])
+    assert any("cost" in (data.get("usage") or {}) for _, data in events)
 
 
 def test_it_is_recorded_as_the_persons_call(gateway: Gateway, enter: Enter):
@@ -127,3 +131,49 @@ def test_an_answer_from_documents_names_them(gateway: Gateway, enter: Enter):
     assert "12,400 euros" in words(events)
     cited = [one for _, data in events for one in data.get("citations", ())]
     assert [one["document"]["title"] for one in cited] == ["Lease"]
+
+
+def while_streaming(client: httpx.Client, body: dict[str, Any], change: Callable[[], Any]) -> tuple[float, str]:
+    """Makes a change once the answer has begun: seconds until the stream ended after it, and all of the stream."""
+    said, changed = "", 0.0
+    with client.stream("POST", CALL, json=body) as answer:
+        for part in answer.iter_text():
+            said += part
+            if not changed and said.count('"delta"') > 3:
+                change()
+                changed = time.monotonic()
+    return time.monotonic() - changed, said
+
+
+def test_a_change_elsewhere_ends_no_answer_and_a_lost_place_does(gateway: Gateway, enter: Enter):
+    slow, client = gateway["slow"], enter("admin")
+    body = {"model": slow, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 40}
+    _, said = while_streaming(client, body, lambda: gateway.manage("POST", "departments", {"slug": "new", "name": "N"}))
+    assert "revoked" not in said
+    assert said.rstrip().endswith("[DONE]")
+    with scope(gateway.acme.id):
+        place = Membership.objects.get(user__name="Admin")
+    waited, said = while_streaming(client, {**body, "max_tokens": 200}, lambda: lose(gateway, place))
+    assert waited < 2
+    assert '"code":"revoked"' in said.replace(" ", "")
+
+
+def lose(gateway: Gateway, place: Membership) -> None:
+    with scope(gateway.acme.id):
+        remove_person(place)
+
+
+def test_it_says_who_answered_after_a_fallback(gateway: Gateway, enter: Enter):
+    names = [gateway["error-500"], gateway["fixed"]]
+    routes = [{"deployment": name, "priority": place} for place, name in enumerate(names, 1)]
+    both = f"{gateway.run}-both"
+    gateway.manage("POST", "models", {"name": both, "deployments": routes}, expect=201)
+    gateway.wait_for_model(both)
+    events = dict(play(enter("developer"), both, "Hello")[:2])
+    assert events["sent"]["candidates"][0].endswith("/error-500")
+    assert events["answering"]["model"].endswith("/fixed")
+
+
+def test_a_body_is_as_large_as_elsewhere_at_most(gateway: Gateway, enter: Enter):
+    large = enter("developer").post(CALL, content=b"x" * (settings.REQUEST_MAX_BYTES + 1))
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")

@@ -96,7 +96,7 @@
         at("play-facts-card").hidden = false;
         const { sent, usage } = state;
         if (sent) {
-            fact("Model", sent.model);
+            fact("Model", state.model);
             fact("Policy", sent.policy);
             const route = sent.route;
             if (route) {
@@ -146,6 +146,8 @@
             state.sent = data;
             state.request = data.request_id;
             showSent(data);
+        } else if (name === "answering") {
+            state.model = data.model;
         } else if (name === "refused" || data.error) {
             state.request = data.request_id ?? state.request;
             fail(data.error.message);
