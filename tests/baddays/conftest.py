@@ -129,7 +129,7 @@ class Installation:
 
     def order(self, task: str) -> None:
         """Has the Celery worker run a task now, and not when it is due."""
-        Celery(broker=self.running.redis_url).send_task(task)
+        Celery(broker=self.running.redis_url, set_as_current=False).send_task(task)
 
     def living(self, since: float = 0) -> list[Any]:
         """The server processes that have said that they live after a moment of the database's clock."""
