@@ -276,6 +276,7 @@ class EventPage(ReadOnlyAdmin):
             "detail": cells.document(more(event.detail)) if more(event.detail) else None,
             "passages": self.passages(request, event),
             "chain": self.chain(request, event),
+            "steps": steps(event.detail.get("steps")),
             **self.body(request, event),
         }
         return TemplateResponse(request, "console/event.html", context)
@@ -647,7 +648,18 @@ def changes(detail: dict[str, Any]) -> list[tuple[str, object, object]]:
 
 
 def more(detail: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in detail.items() if name not in ("before", "after")}
+    return {name: value for name, value in detail.items() if name not in ("before", "after", "steps")}
+
+
+def steps(took: Any) -> list[dict[str, Any]]:
+    """How long the steps of a call took (milliseconds by name), as bars side by side on one line: percent."""
+    if not isinstance(took, dict) or not sum(took.values()):
+        return []
+    whole, before, found = sum(took.values()), 0.0, []
+    for name, ms in took.items():
+        found.append({"name": name, "ms": ms, "from": 100 * before / whole, "width": max(100 * ms / whole, 0.5)})
+        before += ms
+    return found
 
 
 def passage(found: Any, titles: dict[str, str]) -> str:

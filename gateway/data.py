@@ -43,6 +43,7 @@ class Call:
     documents: frozenset[int] = frozenset()  #: messages that quote documents, by index
     asked: dict[str, Any] = field(default_factory=dict)  #: the body as it came, where the answer repeats parts of it
     previous: UUID | None = None  #: the kept answer that this call goes on from
+    tried_by: UUID | None = None  #: the person who tries a key in the console without showing its secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from policies.services import (
     Masked,
     MediaRefused,
     Pii,
+    PiiError,
     PiiRefused,
     Restorer,
     Rules,
@@ -38,6 +39,7 @@ from policies.services import (
     restore_text,
     restore_value,
     rules_for,
+    strings,
 )
 from retrieval.errors import RetrievalError, SearchUnavailable
 from retrieval.services import (
@@ -105,6 +107,27 @@ class Plain:
     headers: Headers
 
 
+class Steps:
+    """How long each step of a call took, in milliseconds. What took less than a tenth of one is not worth a word."""
+
+    __slots__ = ("_last", "began", "took")
+
+    def __init__(self) -> None:
+        self.began = self._last = time.perf_counter()
+        self.took: dict[str, float] = {}
+
+    def done(self, step: str) -> None:
+        """The step ends now; it began when the one before ended."""
+        now = time.perf_counter()
+        if now - self._last >= 0.0001:
+            self.took[step] = round((now - self._last) * 1000, 1)
+        self._last = now
+
+    def so_far(self) -> float:
+        """Milliseconds since the call came."""
+        return (time.perf_counter() - self.began) * 1000
+
+
 @dataclass(slots=True)
 class Prepared:
     """A call that may leave: everything is decided, nothing has been sent."""
@@ -123,7 +146,7 @@ class Prepared:
     ceiling: int  #: output tokens that are paid for
     estimated: int  #: tokens that the limits were charged with
     headers: Headers
-    began: float
+    steps: Steps
 
 
 @dataclass(slots=True)
@@ -219,6 +242,19 @@ class Pipeline:
         except GuardrailFailed as error:
             raise Unavailable(str(error)) from error
 
+    def scores(self, p: Prepared) -> dict[str, float]:
+        """How sure the detector was of each placeholder, from 0 to 1. It looks again: not for the hot path."""
+        found: dict[str, float] = {}
+        said = [*strings(p.call.body.get("messages")), *(source.text for source in p.sources)]
+        for text in said:
+            try:
+                entities = self._pii.redact_text(text, p.rules.pii, vault=p.masked.vault).entities
+            except PiiError:  # it is only told less
+                continue
+            for entity in entities:
+                found[entity.replacement] = max(entity.score, found.get(entity.replacement, 0.0))
+        return found
+
     async def search(
         self, request: UUID, caller: Caller, snapshot: Snapshot, wanted: RetrievalRequest, address: str
     ) -> Sequence[Passage]:
@@ -260,7 +296,7 @@ class Pipeline:
             raise
 
     async def _decide(self, call: Call, caller: Caller, snapshot: Snapshot, seen: Seen) -> Prepared:
-        began = time.perf_counter()
+        steps = Steps()
         rules = _rules(caller, snapshot).at(_context(call))
         seen.policy = rules.label
         if rules.refusal:
@@ -284,9 +320,13 @@ class Pipeline:
                 f"Too many {verdict.reason} a minute for this key or tenant.", retry_after=verdict.retry_after
             )
 
+        steps.done("limits")
         body, sources = await self._compose(call, caller, targets)
+        steps.done("retrieval")
         body = await self._judge(body, rules, call, seen)
+        steps.done("guardrails")
         masked = await self._mask(body, rules, _quoted(call))
+        steps.done("masking")
         seen.entities = masked.counts
         classification = await self._classification(caller, rules, sources)
         keep_private(choice, rules, masked.counts, classification, model)
@@ -294,6 +334,7 @@ class Pipeline:
 
         size = _input_bound(masked.body)
         reservation, ceiling = await self._reserve(caller, snapshot, plan, targets, size, wanted)
+        steps.done("budget")
         if call.retrieval is not None and not sources and not call.retrieval.ask_anyway:
             targets = [NO_ANSWER]
         intent = Intent(
@@ -316,6 +357,7 @@ class Pipeline:
             detail=_about(call, seen),
         )
         await self._journal.intent(intent)
+        steps.done("record")
         return Prepared(
             call=call,
             caller=caller,
@@ -335,7 +377,7 @@ class Pipeline:
                 (b"x-customhouse-pii", ",".join(f"{kind}={n}" for kind, n in masked.counts.items()).encode()),
                 *verdict.headers(),
             ],
-            began=began,
+            steps=steps,
         )
 
     async def _continued(self, call: Call, caller: Caller) -> Call:
@@ -448,6 +490,7 @@ class Pipeline:
         attempts = Attempts(_prices(p.snapshot))
         try:
             target, reply = await self.router.plain(p.targets, lambda target: _send(p, target), attempts.failed)
+            p.steps.done("model")
             tokens = reply.tokens or _estimate(p, reply.body)
             said, decisions = await judged_answer(p, reply.body)
             body = restore_value(said, p.masked.vault)
@@ -501,13 +544,12 @@ class Pipeline:
         self._limits.correct(p.caller, p.estimated, _total(tokens))
         if not reason and p.targets[0] is NO_ANSWER:
             reason = "no_answer"
+        told = {**p.route, **(detail or {})}
+        if p.steps.took:
+            told["steps"] = p.steps.took
         recorded = self._journal.outcome(
             Outcome(
-                intent=p.intent,
-                attempts=attempts.rows,
-                reason=reason,
-                latency_ms=(time.perf_counter() - p.began) * 1000,
-                detail={**p.route, **(detail or {})} if p.route else detail,
+                intent=p.intent, attempts=attempts.rows, reason=reason, latency_ms=p.steps.so_far(), detail=told or None
             )
         )
         if not p.rules.keeps_bodies:
@@ -559,6 +601,11 @@ class Stream:
         """Who answers: known when the first block is, and another than the first choice after a fallback."""
         return self._target.label
 
+    @property
+    def steps(self) -> dict[str, float]:
+        """Milliseconds by step, as far as the call has come."""
+        return self._p.steps.took
+
     def told(self) -> dict[str, Any]:
         """What leaves, by what it was decided, and where to: for whoever wrote the prompt. Nothing of the vault."""
         p = self._p
@@ -566,11 +613,12 @@ class Stream:
         return {
             **sent,
             "entities": p.masked.counts,
+            "found": self._pipeline.scores(p),
             "candidates": [target.label for target in p.targets],
             "policy": p.rules.name,
-            "passages": [_cited(source) for source in p.sources],
+            "passages": [{**_cited(source), "title": source.title, "text": source.text} for source in p.sources],
             **p.route,
-            "decided_ms": round((time.perf_counter() - p.began) * 1000, 1),
+            "steps": p.steps.took,
         }
 
     async def start(self, on_gone: Callable[[Callable[[], None]], None]) -> bytes:
@@ -599,7 +647,7 @@ class Stream:
                 await self._hold(self._opened)
             async for block in self._opened:
                 if self._first_ms is None:
-                    self._first_ms = (time.perf_counter() - p.began) * 1000
+                    self._first_ms = p.steps.so_far()
                 sent = self._rewriter.feed(block)
                 if sent or self._rewriter.done:
                     return sent
@@ -695,6 +743,8 @@ class Stream:
 
     def _hand_over(self, reason: str, tokens: Tokens | None, cited: Cited | None = None) -> Awaitable[None]:
         self._settled = True
+        if self._opened is not None:
+            self._p.steps.done("model")
         detail: dict[str, Any] = _decided(self._decisions) | _checked(cited)
         if self._first_ms is not None:
             detail["first_token_ms"] = round(self._first_ms, 3)
@@ -892,6 +942,8 @@ def _about(call: Call, seen: Seen) -> dict[str, Any] | None:
         detail["traceparent"] = call.traceparent
     if call.dialect != call.kind:
         detail["dialect"] = call.dialect
+    if call.tried_by is not None:
+        detail["tried_by"] = str(call.tried_by)
     return detail or None
 
 

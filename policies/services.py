@@ -21,7 +21,7 @@ from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiError, PiiRefu
 from .pii.redaction import Pii
 from .pii.restore import Restorer, restore_text, restore_value
 from .pii.vault import Vault
-from .pii.walk import Masked
+from .pii.walk import Masked, strings
 from .redact import engine
 from .rules import ActivePolicy, Rules, resolve, validate
 
@@ -56,6 +56,7 @@ __all__ = [
     "restore_text",
     "restore_value",
     "rules_for",
+    "strings",
     "validate",
 ]
 

@@ -77,10 +77,14 @@ class Snapshot:
             return replace(caller, grants=grants_of(caller, self.grants)) if same else None
         if caller.key is None:
             return None  # a visitor from the platform: what changed may be their place there
+        return self.of_key(caller.key)
+
+    def of_key(self, key: UUID) -> Caller | None:
+        """The caller behind a key; None for one that is not there or not active."""
         found: dict[UUID | None, Caller] | None = self.caches.get("keys")
         if found is None:
             found = self.caches["keys"] = {one.key: one for _, one in self.callers.values()}
-        return found.get(caller.key)
+        return found.get(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +139,15 @@ class Snapshots:
         entry = snapshot.callers.get(public_id)
         if entry is None or not self._proves(credential, public_id, entry[0]):
             raise UnknownCredential
-        caller = entry[1]
-        if caller.expires_at is not None and caller.expires_at <= time.time():
-            raise UnknownCredential("This API key has expired. Ask an administrator of your tenant for a new one.")
-        if caller.ip_allow and not _within(address, caller.ip_allow):
-            raise UnknownCredential("This API key may not be used from this network address.")
-        return caller, snapshot
+        return _usable(entry[1], address), snapshot
+
+    async def key(self, tenant: UUID, key: UUID, address: str) -> tuple[Caller, Snapshot]:
+        """The caller behind a key, for somebody who may use it without showing its secret. Raises as `identify`."""
+        snapshot = await self.of(tenant)
+        caller = snapshot.of_key(key)
+        if caller is None:
+            raise UnknownCredential("This API key is not active. Choose another one.")
+        return _usable(caller, address), snapshot
 
     def watch(self, tenant: UUID, changed: Callable[[Snapshot], None]) -> Callable[[], None]:
         """Calls `changed` with every new snapshot of a tenant, until the returned function is called."""
@@ -370,6 +377,15 @@ class Snapshots:
         platform = numbers.get(PLATFORM, 0)
         behind = [t for t, s in self._tenants.items() if s.revision != (numbers.get(t, 0), platform)]
         await self._refresh(behind)
+
+
+def _usable(caller: Caller, address: str) -> Caller:
+    """A key's caller, if it may be used now and from this address. Raises UnknownCredential."""
+    if caller.expires_at is not None and caller.expires_at <= time.time():
+        raise UnknownCredential("This API key has expired. Ask an administrator of your tenant for a new one.")
+    if caller.ip_allow and not _within(address, caller.ip_allow):
+        raise UnknownCredential("This API key may not be used from this network address.")
+    return caller
 
 
 def _within(address: str, networks: tuple[Any, ...]) -> bool:

@@ -16,8 +16,9 @@ from django.urls import reverse
 
 from retrieval.services import Upload, create_collection, ingest_now
 from tenants.isolation import scope
-from tenants.models import Membership
+from tenants.models import ApiKey, Membership
 from tenants.services import add_person, remove_person
+from tests.conftest import house
 from tests.dataplane.conftest import Gateway
 from tests.vendor import Vendor
 
@@ -48,9 +49,10 @@ def enter(gateway: Gateway) -> Iterator[Enter]:
         client.close()
 
 
-def play(client: httpx.Client, model: str, text: str, **more: Any) -> list[tuple[str, dict[str, Any]]]:
+def play(client: httpx.Client, model: str, text: str, key: str = "", **more: Any) -> list[tuple[str, dict[str, Any]]]:
     """The events that a call is answered by: (name, data)."""
-    answer = client.post(CALL, json={"model": model, "messages": [{"role": "user", "content": text}], **more})
+    body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+    answer = client.post(CALL, params={"key": key} if key else None, json=body)
     assert answer.status_code == 200, answer.text
     found = []
     for event in filter(None, answer.text.split("\n\n")):
@@ -75,6 +77,12 @@ def test_it_shows_what_left_and_gives_the_answer_back_whole(gateway: Gateway, ve
     assert sent["messages"] == json.loads(vendor.inbox[-1])["messages"]
     assert text in words(events)
     assert any("cost" in (data.get("usage") or {}) for _, data in events)
+    placeholder = re.search(r"\[EMAIL_ADDRESS_\w{5}\]", sent["messages"][0]["content"])
+    assert placeholder is not None
+    assert 0.5 <= sent["found"][placeholder[0]] <= 1
+    name, done = events[-1]
+    assert name == "done"
+    assert {"record", "model"} <= set(done["steps"])
 
 
 def test_it_is_recorded_as_the_persons_call(gateway: Gateway, enter: Enter):
@@ -127,7 +135,9 @@ def test_an_answer_from_documents_names_them(gateway: Gateway, enter: Enter):
         ingest_now(Upload(collection="leases", title="Lease", external_id="lease", text=rent))
     question = "What is the monthly rent of the Hamburg warehouse?"
     events = play(enter("developer"), "local-extractive", question, retrieval={"collections": ["leases"]})
-    assert len(events[0][1]["passages"]) == 1
+    (passage,) = events[0][1]["passages"]
+    assert (passage["title"], passage["number"], "12,400 euros" in passage["text"]) == ("Lease", 1, True)
+    assert "retrieval" in events[-1][1]["steps"]
     assert "12,400 euros" in words(events)
     cited = [one for _, data in events for one in data.get("citations", ())]
     assert [one["document"]["title"] for one in cited] == ["Lease"]
@@ -150,7 +160,7 @@ def test_a_change_elsewhere_ends_no_answer_and_a_lost_place_does(gateway: Gatewa
     body = {"model": slow, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 40}
     _, said = while_streaming(client, body, lambda: gateway.manage("POST", "departments", {"slug": "new", "name": "N"}))
     assert "revoked" not in said
-    assert said.rstrip().endswith("[DONE]")
+    assert "data: [DONE]" in said
     with scope(gateway.acme.id):
         place = Membership.objects.get(user__name="Admin")
     waited, said = while_streaming(client, {**body, "max_tokens": 200}, lambda: lose(gateway, place))
@@ -177,3 +187,41 @@ def test_it_says_who_answered_after_a_fallback(gateway: Gateway, enter: Enter):
 def test_a_body_is_as_large_as_elsewhere_at_most(gateway: Gateway, enter: Enter):
     large = enter("developer").post(CALL, content=b"x" * (settings.REQUEST_MAX_BYTES + 1))
     assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def new_key(gateway: Gateway, client: httpx.Client, **fields: Any) -> str:
+    """A key of acme's sales that the worker knows, by its id."""
+    made = gateway.manage("POST", "api-keys", {"department": "sales", **fields}, expect=201)["id"]
+    until = time.monotonic() + 5
+    while "not active" in json.dumps(play(client, "no-such-model", "Hello", key=made)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return str(made)
+
+
+def test_a_key_is_tried_by_those_who_may_renew_it(gateway: Gateway, enter: Enter):
+    key = new_key(gateway, enter("owner"), name="tried")
+    events = play(enter("owner"), gateway["fixed"], "Hello", key=key)
+    intent, outcome = sorted(gateway.events(events[0][1]["request_id"]), key=lambda event: event["seq"])
+    assert (intent["actor"]["type"], intent["actor"]["id"], intent["department"]) == ("key", key, "sales")
+    with scope(gateway.acme.id):
+        owner = Membership.objects.get(user__name="Owner").user_id
+    assert intent["detail"]["tried_by"] == str(owner)
+    assert outcome["detail"]["steps"]["record"] > 0
+    assert f'value="{key}"' in enter("owner").get(PAGE).text
+
+
+def test_somebody_elses_key_is_not_there_to_try(gateway: Gateway, enter: Enter):
+    key = new_key(gateway, enter("owner"), name="not yours")
+    with scope(house("globex", ("research",)).id):
+        foreign = str(ApiKey.objects.values_list("pk", flat=True)[0])
+    assert f'value="{key}"' not in enter("developer").get(PAGE).text
+    body = {"model": gateway["fixed"], "messages": [{"role": "user", "content": "Hello"}]}
+    for role, asked in (("developer", key), ("developer", "x"), ("owner", foreign)):
+        refused = enter(role).post(CALL, params={"key": asked}, json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+
+
+def test_a_key_is_tried_within_its_own_bounds(gateway: Gateway, enter: Enter):
+    key = new_key(gateway, enter("owner"), name="narrow", models=[gateway["echo"]])
+    name, refused = play(enter("owner"), gateway["fixed"], "Hello", key=key)[0]
+    assert (name, refused["error"]["code"]) == ("refused", "model_not_allowed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import weakref
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from billing.services import Prices
 from gateway.data import Call
 from gateway.door import _stream
 from gateway.errors import Revoked
-from gateway.pipeline import Stream
+from gateway.pipeline import Steps, Stream
 from gateway.routing import Router
 from policies.guardrails import Guardrails
 from policies.pii.vault import Vault
@@ -40,7 +39,7 @@ def prepared(url: str) -> Any:
         masked=Masked(body, {}, Vault()),
         ceiling=1000,
         headers=[],
-        began=time.perf_counter(),
+        steps=Steps(),
     )
 
 

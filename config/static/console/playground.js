@@ -7,6 +7,7 @@
     const at = (id) => document.getElementById(id);
     const PLACEHOLDER = /\[([A-Z][A-Z0-9_]*)_([A-Z0-9]{5})\]/g;
     const COLOURS = 6;
+    const SVG = "http://www.w3.org/2000/svg";
     let running = null;
 
     function asked() {
@@ -44,13 +45,14 @@
         return types.indexOf(type) % COLOURS;
     }
 
-    function marked(text, types) {
+    function marked(text, types, scores) {
         const found = document.createDocumentFragment();
         let from = 0;
         for (const match of text.matchAll(PLACEHOLDER)) {
             found.append(text.slice(from, match.index));
             const mark = element("mark", match[0], `ch-mark ch-series-${colour(types, match[1])}`);
-            mark.title = match[1];
+            const score = scores?.[match[0]];
+            mark.title = score === undefined ? match[1] : `${match[1]}, score ${score.toFixed(2)}`;
             found.append(mark);
             from = match.index + match[0].length;
         }
@@ -70,7 +72,7 @@
         for (const message of sent.messages ?? []) {
             place.append(element("h3", message.role));
             const text = element("p");
-            text.append(marked(contentOf(message), types));
+            text.append(marked(contentOf(message), types, sent.found));
             place.append(text);
         }
         for (const type of Object.keys(sent.entities)) colour(types, type);
@@ -105,13 +107,14 @@
                 fact("Private", route.private);
             }
             fact("Passages", sent.passages.length || "");
+            showPassages(sent.passages);
         }
         if (usage) {
             fact("Tokens", `${usage.prompt_tokens} in, ${usage.completion_tokens} out`);
             fact("Cost", `$${usage.cost}`);
         }
+        showSteps(state.steps);
         const times = [];
-        if (sent) times.push(`decided and masked ${sent.decided_ms} ms`);
         if (state.first) times.push(`first words ${Math.round(state.first - state.began)} ms`);
         if (state.ended) times.push(`all ${Math.round(state.ended - state.began)} ms`);
         fact("Time", times.join(", "));
@@ -124,11 +127,64 @@
         }
     }
 
+    // Where a step stands on the line of the whole call, as wide as it took.
+    function showSteps(steps) {
+        const took = Object.entries(steps ?? {});
+        const all = took.reduce((sum, [, ms]) => sum + ms, 0);
+        at("play-steps-part").hidden = !all;
+        let before = 0;
+        at("play-steps").replaceChildren(
+            ...took.map(([name, ms]) => {
+                const line = element("li");
+                const track = document.createElementNS(SVG, "svg");
+                for (const [key, value] of [["class", "ch-steps-line"], ["viewBox", "0 0 100 6"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) track.setAttribute(key, value);
+                const bar = document.createElementNS(SVG, "rect");
+                for (const [key, value] of [["x", (before / all) * 100], ["width", Math.max((ms / all) * 100, 0.5)], ["height", 6], ["rx", 1]]) bar.setAttribute(key, value);
+                track.append(bar);
+                before += ms;
+                line.append(element("span", name), track, element("span", `${ms} ms`, "ch-num"));
+                return line;
+            }),
+        );
+    }
+
+    function showPassages(passages) {
+        at("play-passages-part").hidden = !passages.length;
+        at("play-passages").replaceChildren(
+            ...passages.map((one) => {
+                const held = element("details");
+                const place = [`[${one.number}] ${one.title}`, one.page && `page ${one.page}`, `score ${one.score.toFixed(2)}`];
+                held.append(element("summary", place.filter(Boolean).join(", ")), element("p", one.text));
+                return held;
+            }),
+        );
+    }
+
+    // Marks in the answer lead to what they cite.
+    function linkMarks(citations) {
+        const said = at("play-answer").firstChild;
+        const numbers = new Set(citations.map((one) => one.number));
+        const text = said.textContent;
+        const made = document.createDocumentFragment();
+        let from = 0;
+        for (const match of text.matchAll(/\[(\d+)\]/g)) {
+            if (!numbers.has(Number(match[1]))) continue;
+            const link = element("a", match[0], "ch-link");
+            link.href = `#play-cited-${match[1]}`;
+            made.append(text.slice(from, match.index), link);
+            from = match.index + match[0].length;
+        }
+        made.append(text.slice(from));
+        said.replaceChildren(made);
+    }
+
     function showCitations(citations) {
         at("play-citations").replaceChildren(
             ...citations.map((one) => {
                 const line = element("li");
                 line.value = one.number;
+                line.id = `play-cited-${one.number}`;
+                line.tabIndex = -1;
                 const place = [one.document?.title ?? one.document, one.page && `page ${one.page}`, one.section].filter(Boolean).join(", ");
                 line.append(element("strong", place), element("q", one.quote ?? ""));
                 return line;
@@ -148,6 +204,8 @@
             showSent(data);
         } else if (name === "answering") {
             state.model = data.model;
+        } else if (name === "done") {
+            state.steps = data.steps;
         } else if (name === "refused" || data.error) {
             state.request = data.request_id ?? state.request;
             fail(data.error.message);
@@ -161,7 +219,7 @@
                 at("play-answer").firstChild.append(words);
             }
             if (data.usage) state.usage = data.usage;
-            if (data.citations) showCitations(data.citations);
+            if (data.citations) state.citations = data.citations;
         }
     }
 
@@ -170,6 +228,53 @@
         for (const line of text.split("\n")) {
             if (line.startsWith("event: ")) name = line.slice(7);
             else if (line.startsWith("data: ") && line !== "data: [DONE]") take(state, name, JSON.parse(line.slice(6)));
+        }
+    }
+
+    function post(address, body) {
+        return fetch(address, {
+            method: "POST",
+            headers: { "Content-Type": "application/json", "X-CSRFToken": form.csrfmiddlewaretoken.value },
+            body: JSON.stringify(body),
+            signal: running.signal,
+        });
+    }
+
+    // With a draft nothing is sent: the policies' own simulation says what would leave.
+    async function tryDraft(policy) {
+        const answer = await post(form.dataset.simulate, { policy, messages: asked().messages });
+        const found = await answer.json().catch(() => null);
+        if (!answer.ok) return fail(found?.detail ?? "The draft could not be tried. Load the page again.");
+        const { before, after } = found;
+        if (after.decision === "deny") return fail(`The draft would refuse this call: ${after.reason}`);
+        const counts = {};
+        const scores = {};
+        for (const one of after.entities) {
+            counts[one.type] = (counts[one.type] ?? 0) + 1;
+            scores[one.replacement] = one.score;
+        }
+        showSent({ messages: after.messages, entities: counts, found: scores });
+        const was = before.decision === "deny" ? `is refused: ${before.reason}` : `masks ${before.entities.length}`;
+        at("play-answer").replaceChildren(element("p", `Nothing was sent. The draft masks ${after.entities.length}; the policy in force ${was}.`, "ch-empty-line"));
+    }
+
+    async function call(state) {
+        const key = form.key?.value ? `?key=${encodeURIComponent(form.key.value)}` : "";
+        const answer = await post(form.dataset.call + key, asked());
+        if (answer.headers.get("content-type") !== "text/event-stream") {
+            const problem = await answer.json().catch(() => null);
+            return fail(problem?.error?.message ?? "You may not do this any more. Load the page again.");
+        }
+        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+        let waiting = "";
+        for (;;) {
+            const { done, value } = await reader.read();
+            if (done) break;
+            waiting += value;
+            const end = waiting.lastIndexOf("\n\n");
+            if (end < 0) continue;
+            for (const event of waiting.slice(0, end).split("\n\n")) takeEvents(state, event);
+            waiting = waiting.slice(end + 2);
         }
     }
 
@@ -183,33 +288,17 @@
         running = new AbortController();
         at("play-stop").hidden = false;
         try {
-            const answer = await fetch(form.dataset.call, {
-                method: "POST",
-                headers: { "Content-Type": "application/json", "X-CSRFToken": form.csrfmiddlewaretoken.value },
-                body: JSON.stringify(asked()),
-                signal: running.signal,
-            });
-            if (answer.headers.get("content-type") !== "text/event-stream") {
-                const problem = await answer.json().catch(() => null);
-                fail(problem?.error?.message ?? "You may not do this any more. Load the page again.");
-            } else {
-                const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-                let waiting = "";
-                for (;;) {
-                    const { done, value } = await reader.read();
-                    if (done) break;
-                    waiting += value;
-                    const end = waiting.lastIndexOf("\n\n");
-                    if (end < 0) continue;
-                    for (const event of waiting.slice(0, end).split("\n\n")) takeEvents(state, event);
-                    waiting = waiting.slice(end + 2);
-                }
-            }
+            if (form.policy?.value) await tryDraft(form.policy.value);
+            else await call(state);
         } catch (problem) {
             fail(problem.name === "AbortError" ? "Stopped. What was delivered is charged." : "The gateway does not answer. Try again in a moment.");
         }
         for (const id of ["play-sent", "play-answer"]) {
             if (at(id).textContent === "…") at(id).replaceChildren(element("p", id === "play-sent" ? "Nothing left." : "No answer.", "ch-empty-line"));
+        }
+        if (state.citations) {
+            showCitations(state.citations);
+            linkMarks(state.citations);
         }
         state.ended = performance.now();
         running = null;
