@@ -197,7 +197,7 @@ class Door:
         found = openai_responses.request_id_of(asked.name)
         if found is None or not asked.caller.may("models.call"):
             raise ResponseNotFound("There is no such response.")
-        admitted(asked.caller, asked.snapshot, Context(asked.exchange.address))
+        admitted(asked.caller, asked.snapshot, Context(asked.exchange.address, claims=asked.caller.claims))
         memory = self._runtime.pipeline.memory
         if asked.exchange.method == "GET":
             return (await memory.show(asked.caller, found, asked.id)).response

@@ -215,13 +215,13 @@ class Pipeline:
 
     def models(self, caller: Caller, snapshot: Snapshot, address: str = "") -> list[ModelView]:
         """The models that a caller may call from an address."""
-        rules = _rules(caller, snapshot).at(Context(address))
+        rules = _rules(caller, snapshot).at(Context(address, claims=caller.claims))
         catalogue: Catalogue = snapshot.parts[CATALOGUE]
         return [model for model in catalogue.values() if _may_call(caller, rules, model)]
 
     async def count(self, call: Call, caller: Caller, snapshot: Snapshot) -> dict[str, Any]:
         """The tokens of a call that the caller might make. Nothing leaves the house."""
-        _model(call, caller, admitted(caller, snapshot, _context(call)), snapshot)
+        _model(call, caller, admitted(caller, snapshot, _context(call, caller)), snapshot)
         verdict = await self._limits.admit(caller, 0)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
@@ -233,7 +233,7 @@ class Pipeline:
         """What the guardrails of the caller's policy hold of some texts. Nothing leaves the house."""
         if not caller.may("models.call"):
             raise PolicyViolation(f"The role {caller.role} may not call models.")
-        rules = admitted(caller, snapshot, Context(address))
+        rules = admitted(caller, snapshot, Context(address, claims=caller.claims))
         verdict = await self._limits.admit(caller, sum(map(len, texts)) // 4)
         if not verdict.allowed:
             raise RateLimited(f"Too many {verdict.reason} a minute.", retry_after=verdict.retry_after)
@@ -260,7 +260,7 @@ class Pipeline:
     ) -> Sequence[Passage]:
         """Passages in the caller's rights, without a model; under the conditions that hold for calls."""
         try:
-            admitted(caller, snapshot, Context(address, wanted.purpose))
+            admitted(caller, snapshot, Context(address, wanted.purpose, claims=caller.claims))
         except PolicyViolation as error:
             policy = _rules(caller, snapshot).label
             refusal = Refusal(request, caller, error.code, kind="search", policy=policy, address=address)
@@ -297,7 +297,7 @@ class Pipeline:
 
     async def _decide(self, call: Call, caller: Caller, snapshot: Snapshot, seen: Seen) -> Prepared:
         steps = Steps()
-        rules = _rules(caller, snapshot).at(_context(call))
+        rules = _rules(caller, snapshot).at(_context(call, caller))
         seen.policy = rules.label
         if rules.refusal:
             raise PolicyViolation(rules.refusal)
@@ -820,8 +820,9 @@ def admitted(caller: Caller, snapshot: Snapshot, context: Context) -> Rules:
     return rules
 
 
-def _context(call: Call) -> Context:
-    return Context(call.client_ip, purpose_of(call.body.get("metadata") or call.asked.get("metadata")))
+def _context(call: Call, caller: Caller) -> Context:
+    purpose = purpose_of(call.body.get("metadata") or call.asked.get("metadata"))
+    return Context(call.client_ip, purpose, claims=caller.claims)
 
 
 def _budget_of(error: GatewayError) -> dict[str, str]:
@@ -1051,7 +1052,7 @@ def _still_may(p: Prepared, snapshot: Snapshot) -> bool:
     if now is None:
         return False
     try:
-        rules = rules_for(now, snapshot).at(_context(p.call))
+        rules = rules_for(now, snapshot).at(_context(p.call, now))
     except RulesError:
         return False
     return not rules.refusal and _may_call(now, rules, p.model) and p.model.name in snapshot.parts[CATALOGUE]

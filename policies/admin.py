@@ -26,10 +26,9 @@ from tenants.console.pages import ReadOnlyAdmin, state_reason
 from tenants.data import Caller
 from tenants.four_eyes import forbidden
 from tenants.isolation import PLATFORM
-from tenants.models import ApiKey
 from tenants.services import caller_of_member
 
-from . import drafts, inheritance, matrix, simulation
+from . import drafts, effect, inheritance, matrix, simulation
 from .activation import activate
 from .comparison import UNSAID, differences
 from .editor import Given
@@ -181,7 +180,7 @@ class PolicyPage(ReadOnlyAdmin):
             "pii": [_shown_row(row) for row in matrix.rows(pii) if row.action],
             "lists": lists(pii),
             "sections": [(SECTIONS.get(name, name), cells.document(value)) for name, value in other(policy.rules)],
-            "held": self.held(policy),
+            "held": [_shown_held(held, policy) for held in effect.in_effect(policy)],
             "versions": self.versions(request, policy)[:20],
             **self.verbs(request, policy),
         }
@@ -221,13 +220,6 @@ class PolicyPage(ReadOnlyAdmin):
         if caller is None:
             raise PermissionDenied
         return policy, caller
-
-    def held(self, policy: Policy) -> list[dict[str, Any]]:
-        """What holds where this version is in force, by which level, and what narrower ones may only tighten."""
-        draft = simulation.Draft(policy.scope, policy.target, policy.rules, policy.pk, policy.name, policy.version)
-        everything = simulation.with_draft(simulation.in_force(policy.tenant_id), draft)
-        acting = inheritance.chain(everything, policy.scope, _places_of(policy))
-        return [_shown_held(held, policy) for held in inheritance.traced(acting)]
 
     # -- new versions -------------------------------------------------------------------------------------------------
 
@@ -305,16 +297,9 @@ class PolicyPage(ReadOnlyAdmin):
         one = self.get_object(request, str(policy))
         if one is None:
             raise Http404("There is no policy with this id here.")
-        others = list(self.versions(request, one).exclude(pk=one.pk))
-        in_force = self.get_queryset(request).filter(
-            tenant_id=one.tenant_id, scope=one.scope, target=one.target, state=PolicyState.ACTIVE
-        )
-        others += [row for row in in_force if row.pk != one.pk and row not in others]
+        others = effect.comparable(one, self.get_queryset(request))
         wanted = request.GET.get("with", "")
-        usual = [row for row in others if row.state == PolicyState.ACTIVE] + [
-            row for row in others if row.version < one.version
-        ]
-        against = next((row for row in others if str(row.pk) == wanted), (usual or others or [None])[0])
+        against = next((row for row in others if str(row.pk) == wanted), effect.usual(one, others))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -437,17 +422,6 @@ def _plainly(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plainly(part)}" for name, part in value.items()) or "nothing"
     return {True: "yes", False: "no", None: "–"}.get(value, value) if not isinstance(value, str) else value
-
-
-def _places_of(policy: Policy) -> list[tuple[str, UUID]]:
-    """The key and the department that a policy is for, as (kind, id)."""
-    if policy.target is None:
-        return []
-    found = [(policy.scope, policy.target)]
-    if policy.scope == PolicyScope.KEY:
-        keys = ApiKey.objects.filter(pk=policy.target).exclude(department=None)
-        found += [("department", key.department_id) for key in keys if key.department_id]
-    return found
 
 
 def _tried(draft: simulation.Draft, tenant: UUID, text: str | None, days: str) -> dict[str, Any]:

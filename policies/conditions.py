@@ -1,4 +1,5 @@
-"""Rules that hold in a context: from which network, when, and for what purpose a call is made.
+"""Rules that hold in a context: from which network, when, for what purpose, and by what device or other claim of a
+caller's token a call is made.
 
 The `conditions` section of a policy document is a list. Each condition only ever tightens:
 
@@ -6,23 +7,27 @@ The `conditions` section of a policy document is a list. Each condition only eve
     {"when": {"time": {"days": ["sat", "sun"], "from": "22:00", "to": "06:00", "timezone": "Europe/Berlin"}},
      "rules": {"models": {"deny": ["gpt-4o"]}}}
     {"when": {"purpose": ["marketing"]}, "rules": {"pii": {"PERSON": "block"}}}
+    {"unless": {"claim": {"device.managed": ["true"]}}, "refuse": "Only from devices that we manage."}
 
-`when` holds if all that it names hold, `unless` if not all of it does: what is not known (an address, a purpose) is
-never in a list. Conditions of wider policies stay beside those of narrower ones.
+`when` holds if all that it names hold, `unless` if not all of it does: what is not known (an address, a purpose, a
+claim of a caller without a token) is never in a list. Conditions of wider policies stay beside those of narrower ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from tenants.tokens import claim
+
 from .errors import RulesError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-FACETS = ("network", "time", "purpose")
+FACETS = ("network", "time", "purpose", "claim")
 LONGEST_REASON = 300
 
 Network = IPv4Network | IPv6Network
@@ -30,11 +35,12 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """From where, for what and when a call is made; '' is not known, and no moment means now."""
+    """From where, for what, with which proven claims and when a call is made; '' is not known, no moment means now."""
 
     address: str = ""
     purpose: str = ""
     moment: datetime | None = None
+    claims: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Condition:
     networks: tuple[Network, ...] | None
     hours: Hours | None
     purposes: frozenset[str] | None
+    claims: tuple[tuple[str, frozenset[str]], ...] | None
     document: dict[str, Any]
     refusal: str
 
@@ -75,6 +82,9 @@ class Condition:
             answers.append(self.hours.hold(context.moment or datetime.now(UTC)))
         if self.purposes is not None:
             answers.append(context.purpose in self.purposes)
+        if self.claims is not None:
+            said = context.claims or {}
+            answers += [not values.isdisjoint(_said(claim(said, name))) for name, values in self.claims]
         return all(answers) is not self.negated
 
 
@@ -101,6 +111,7 @@ def _condition(entry: Any, place: str) -> Condition:
         networks=_networks(asked["network"], f"{where}.network") if "network" in asked else None,
         hours=_hours(asked["time"], f"{where}.time") if "time" in asked else None,
         purposes=frozenset(_words(asked["purpose"], f"{where}.purpose")) if "purpose" in asked else None,
+        claims=_claims(asked["claim"], f"{where}.claim") if "claim" in asked else None,
         document=entry.get("rules", {}),
         refusal=_sentence(entry["refuse"], f"{place}.refuse") if "refuse" in entry else "",
     )
@@ -111,6 +122,21 @@ def _networks(value: Any, place: str) -> tuple[Network, ...]:
         return tuple(ip_network(network, strict=False) for network in _words(value, place))
     except ValueError as error:
         raise RulesError(f"{place}: {error}.") from error
+
+
+def _claims(value: Any, place: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    if not isinstance(value, dict) or not value:
+        raise RulesError(f"{place} must be an object of claims and the words that they may have.")
+    return tuple((str(name), frozenset(_words(words, f"{place}.{name}"))) for name, words in value.items())
+
+
+def _said(value: Any) -> list[str]:
+    """What a claim says, as words: of a list each, numbers and truths as JSON writes them."""
+    if isinstance(value, list):
+        return [word for one in value for word in _said(one)]
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    return [str(value)] if isinstance(value, str | int) else []
 
 
 def _hours(value: Any, place: str) -> Hours:

@@ -14,7 +14,7 @@ from tenants.data import Caller
 
 from .errors import RulesError
 from .models import Policy, PolicyScope
-from .rules import validate
+from .rules import ActivePolicy, validate
 
 
 def valid(rules: Any) -> Any:
@@ -92,6 +92,53 @@ class SimulationSerializer(Strict):
         _one_of(attrs, ("policy", "rules"))
         _one_of(attrs, ("text", "messages", "since"))
         return attrs
+
+
+class Named(serializers.Serializer[Any]):
+    """A version of a policy, in few words."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    scope = serializers.CharField()
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    """One place (`pii.PERSON.action`) and what two versions say there; null: nothing."""
+
+    place = serializers.CharField()
+    before = serializers.JSONField()
+    after = serializers.JSONField()
+
+
+class DifferencesSerializer(serializers.Serializer[Any]):
+    policy = Named()
+    differences = DifferenceSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), "with": Named(allow_null=True)}  # a word of the language
+
+
+class HeldSerializer(serializers.Serializer[Any]):
+    place = serializers.CharField()
+    value = serializers.JSONField()
+    set_by = Named()
+    locked_by = Named(allow_null=True)
+
+
+class InEffectSerializer(serializers.Serializer[Any]):
+    policy = Named()
+    rules = HeldSerializer(many=True)
+
+
+def label(policy: Policy) -> dict[str, Any]:
+    """A version as others name it."""
+    return {"id": str(policy.pk), "name": policy.name, "version": policy.version, "scope": policy.scope}
+
+
+def acting(policy: ActivePolicy) -> dict[str, Any]:
+    """The same of a policy that acts."""
+    return {"id": str(policy.id), "name": policy.name, "version": policy.version, "scope": policy.scope}
 
 
 class RedactionSerializer(Strict):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, mixins
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -25,15 +25,27 @@ from tenants.api.views import ManagementView, ReadView
 from tenants.four_eyes import author
 from tenants.isolation.scope import REASON_LENGTH
 
-from . import redact, simulation
+from . import effect, redact, simulation
 from .activation import activate
+from .comparison import UNSAID, differences
+from .conditions import Context
 from .drafts import next_version
 from .errors import NotInForce, RulesError, VaultGone
 from .models import Policy, PolicyState
 from .pii.data import PiiRules
 from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiRefused, TextTooLarge
 from .rules import combine, resolve
-from .serializers import PolicySerializer, RedactionSerializer, RestorationSerializer, SimulationSerializer, placed
+from .serializers import (
+    DifferencesSerializer,
+    InEffectSerializer,
+    PolicySerializer,
+    RedactionSerializer,
+    RestorationSerializer,
+    SimulationSerializer,
+    acting,
+    label,
+    placed,
+)
 
 Done = TypeVar("Done")
 
@@ -70,6 +82,8 @@ class PolicyView(mixins.CreateModelMixin, ReadView):
         "list": "policies.view",
         "retrieve": "policies.view",
         "create": "policies.change",
+        "differences": "policies.view",
+        "in_effect": "policies.view",
         "activate": "policies.change",
         "simulate": "policies.change",
     }
@@ -112,6 +126,43 @@ class PolicyView(mixins.CreateModelMixin, ReadView):
         record(Action.POLICY_SIMULATE, object_type="policy", object_id=str(draft.id), detail={"name": draft.name})
         return Response(found)
 
+    @extend_schema(
+        parameters=[OpenApiParameter("with", str, description="Another version's id; else the one in force.")],
+        responses=DifferencesSerializer,
+        filters=False,
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def differences(self, request: Request, pk: str = "") -> Response:
+        """Where a version differs from another one, place by place."""
+        policy = self.get_object()
+        others = effect.comparable(policy, self.get_queryset())
+        wanted = request.query_params.get("with", "")
+        usual = None if wanted else effect.usual(policy, others)
+        against = next((row for row in others if str(row.pk) == wanted), usual)
+        if wanted and against is None:
+            raise exceptions.ValidationError({"with": f"{wanted!r} is no version that this policy is compared with."})
+        found = differences(against.rules, policy.rules) if against is not None else []
+        rows = [{"place": row.place, "before": _said(row.before), "after": _said(row.after)} for row in found]
+        said = {"policy": label(policy), "with": label(against) if against is not None else None, "differences": rows}
+        return Response(said)
+
+    @extend_schema(responses=InEffectSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path="in-effect", pagination_class=None)
+    def in_effect(self, request: Request, pk: str = "") -> Response:
+        """What holds where a version is in force: which policy said so last, and which of them locked it."""
+        policy = self.get_object()
+        held = _done(lambda: effect.in_effect(policy))
+        rows = [
+            {
+                "place": row.place,
+                "value": row.value,
+                "set_by": acting(row.by),
+                "locked_by": acting(row.locked) if row.locked is not None else None,
+            }
+            for row in held
+        ]
+        return Response({"policy": label(policy), "rules": rows})
+
     def _draft(self, values: dict[str, Any]) -> simulation.Draft:
         if "rules" in values:
             scope, target = placed(values.get("applies_to"), self.caller)
@@ -148,11 +199,16 @@ class RedactView(ManagementView):
         return Response({**answer, "expires_at": kept.expires_at.isoformat().replace("+00:00", "Z")})
 
     def _rules(self, reference: str | None) -> PiiRules:
-        """Raises RulesError when no policy is in force."""
+        """As they hold for a call from this address. Raises RulesError when no policy is in force."""
         if reference:
             policy = _policy(reference, self.caller.tenant)
-            return combine(f"{policy.pk}@{policy.version}", policy.name, [policy.rules]).pii
-        return resolve(simulation.in_force(self.caller.tenant), self.caller.department, self.caller.key).pii
+            found = combine(f"{policy.pk}@{policy.version}", policy.name, [policy.rules])
+        else:
+            found = resolve(simulation.in_force(self.caller.tenant), self.caller.department, self.caller.key)
+        found = found.at(Context(self.request.META.get("REMOTE_ADDR", ""), claims=self.caller.claims))
+        if found.refusal:
+            raise exceptions.PermissionDenied(found.refusal)
+        return found.pii
 
 
 class RestoreView(ManagementView):
@@ -178,6 +234,10 @@ class RestoreView(ManagementView):
         """Those who may call models restore their own; those who may reveal, any."""
         if action not in self.rights or not self.caller.may("reveal.use"):
             super().check_right(action)
+
+
+def _said(value: Any) -> Any:
+    return None if value is UNSAID else value
 
 
 def _policy(reference: str, tenant: UUID) -> Policy:

@@ -80,6 +80,8 @@ class Caller:
     origin: Any = field(
         default=None, repr=False, compare=False
     )  #: what the token's rights came from (`tenants.tokens.Origin`)
+    #: what the token proves of the person and the device, for a policy's conditions
+    claims: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     confined: bool = False  #: a person whom the tenant's own identity provider has signed in
 
     @property

@@ -220,6 +220,7 @@ def caller_of(
         expires_at=float(claims["exp"]) + min(issuer.clock_skew, MOST_SKEW),
         subject=subject if len(subject) <= _SUBJECT else "sha256:" + sha256(subject.encode()).hexdigest(),
         origin=Origin(issuer, email, known),
+        claims=claims,
     )
     if known is not None:
         bounded = within(caller, person(known.role, known.clearance, known.departments, known.id))

@@ -163,3 +163,30 @@ def test_the_platforms_policy_is_read_and_not_put_in_force(acme: House):
     baseline = call("get", "/api/v1/policies/baseline", acme.owner_key).json()
     assert baseline["applies_to"]["scope"] == "platform"
     assert call("post", f"/api/v1/policies/{baseline['id']}/activate", acme.owner_key).status_code == 403
+
+
+def test_a_version_is_compared_with_what_is_in_force_or_with_one_that_is_named(acme: House):
+    place = {"scope": "department", "target": "legal"}
+    first = draft(acme, {"pii": {"PERSON": "mask"}, "logging": "none"}, applies_to=place)
+    activated = call("post", f"/api/v1/policies/{first['id']}/activate", acme.owner_key, {})
+    assert activated.status_code == 200, activated.content
+    second = draft(acme, {"pii": {"PERSON": "block"}, "logging": "none"}, name=first["name"], applies_to=place)
+    found = call("get", f"/api/v1/policies/{second['id']}/differences", acme.owner_key).json()
+    assert (found["policy"]["version"], found["with"]["id"]) == (2, first["id"])
+    assert found["differences"] == [{"place": "pii.PERSON.action", "before": "mask", "after": "block"}]
+    named = call("get", f"/api/v1/policies/{first['id']}/differences?with={second['id']}", acme.owner_key).json()
+    assert named["differences"] == [{"place": "pii.PERSON.action", "before": "block", "after": "mask"}]
+    other = draft(acme, {})
+    refused = call("get", f"/api/v1/policies/{second['id']}/differences?with={other['id']}", acme.owner_key)
+    assert refused.status_code == 400, refused.content
+
+
+def test_what_holds_names_the_policy_that_said_so_and_the_one_that_locked_it(acme: House):
+    whole = draft(acme, {"pii": {"PERSON": {"action": "mask", "locked": True}}, "logging": "none"})
+    assert call("post", f"/api/v1/policies/{whole['id']}/activate", acme.owner_key, {}).status_code == 200
+    place = {"scope": "department", "target": "legal"}
+    narrow = draft(acme, {"logging": "metadata"}, applies_to=place)
+    found = call("get", f"/api/v1/policies/{narrow['id']}/in-effect", acme.owner_key).json()
+    held = {row["place"]: row for row in found["rules"]}
+    assert (held["pii.PERSON"]["value"]["action"], held["pii.PERSON"]["locked_by"]["id"]) == ("mask", whole["id"])
+    assert held["logging"]["set_by"]["id"] == narrow["id"]

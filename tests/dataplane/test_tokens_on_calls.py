@@ -87,6 +87,27 @@ def test_what_is_wrong_with_a_token_is_said(root: str, provider: IdentityProvide
     assert ask(root, provider.token(jti="2"), "nothing-of-the-kind").status_code == 404
 
 
+def test_a_policy_may_ask_what_the_token_proves_of_the_device(root: str, initech: House, provider: IdentityProvider):
+    """Calls from devices that nobody manages are refused; who has no token proves no device at all."""
+    condition = {"unless": {"claim": {"device.managed": ["true"]}}, "refuse": "Only from devices that we manage."}
+    rules = {"conditions": [condition]}
+    headers = {"authorization": f"Bearer {initech.owner_key}"}
+    made = httpx.post(f"{root}/api/v1/policies", json={"name": "devices", "rules": rules}, headers=headers, timeout=30)
+    assert made.status_code == 201, made.text
+    policy = f"{root}/api/v1/policies/{made.json()['id']}"
+    assert httpx.post(f"{policy}/activate", headers=headers, timeout=30).status_code == 200
+    time.sleep(1)
+    assert ask(root, provider.token(jti="d1", device={"managed": True})).status_code == 200
+    for token in (provider.token(jti="d2", device={"managed": False}), provider.token(jti="d3")):
+        refused = ask(root, token)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "policy_violation")
+        assert "devices that we manage" in refused.json()["error"]["message"]
+    lax = httpx.post(f"{root}/api/v1/policies", json={"name": "devices", "rules": {}}, headers=headers, timeout=30)
+    lax_url = f"{root}/api/v1/policies/{lax.json()['id']}/activate"
+    assert httpx.post(lax_url, headers=headers, timeout=30).status_code == 200
+    time.sleep(1)
+
+
 def test_an_identity_provider_that_is_away_is_a_503(root: str, initech: House):
     other = IdentityProvider()
     other.away = True

@@ -143,6 +143,25 @@ def test_a_purpose_decides_and_what_it_brings_only_tightens():
     assert (pii(found, "PERSON")[0], found.logging) == ("mask", "none")
 
 
+def test_a_condition_asks_what_a_token_proves_of_the_device():
+    managed = {"unless": {"claim": {"device.managed": ["true"], "amr": ["hwk", "fpt"]}}, "refuse": "Not from here."}
+    asked = rules({"conditions": [managed]})
+    for claims, refused in (
+        ({"device": {"managed": True}, "amr": ["pwd", "hwk"]}, False),
+        ({"device.managed": "true", "amr": "fpt"}, False),
+        ({"device": {"managed": False}, "amr": ["hwk"]}, True),
+        ({"device": {"managed": True}, "amr": ["pwd"]}, True),
+        ({"device": {"managed": {"true": 1}}, "amr": ["hwk"]}, True),
+        ({"device": "true", "amr": ["hwk"]}, True),
+        ({}, True),
+        (None, True),
+    ):
+        assert bool(asked.at(Context(claims=claims)).refusal) is refused, claims
+    for wrong in ({}, [], "device", {"device": []}, {"device": "true"}, {"device": [True]}):
+        with pytest.raises(RulesError, match="claim"):
+            rules({"conditions": [{"when": {"claim": wrong}, "refuse": "x"}]})
+
+
 def test_a_condition_may_bring_guardrails_and_never_weaken_them():
     """Injections are blocked for marketing, and a secret stays blocked although the condition would only watch it."""
     held = {
