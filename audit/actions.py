@@ -31,6 +31,7 @@ class Action(StrEnum):
     REPORT_READ = "report.read"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
+    DOCUMENT_SEARCH_AS = "document.search_as"
     TEXT_REDACT = "text.redact"
     TEXT_RESTORE = "text.restore"
     VAULT_REVEAL = "vault.reveal"
@@ -70,6 +71,7 @@ SENTENCES: dict[Action, str] = {
     Action.REPORT_READ: "A report was downloaded.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
+    Action.DOCUMENT_SEARCH_AS: "Documents were searched as somebody else sees them.",
     Action.TEXT_REDACT: "Personal data was replaced in a text.",
     Action.TEXT_RESTORE: "Placeholders in a text were restored.",
     Action.VAULT_REVEAL: "An original behind a placeholder was revealed.",
@@ -121,6 +123,7 @@ OBJECTS: dict[str, str] = {
     "route": "A model's route to a deployment",
     "collection": "A collection",
     "document": "A document",
+    "feedback": "Feedback on a passage",
     "seal_key": "A key that signs seals",
     "hold": "A legal hold",
     "erasure_request": "A request to forget a person",

@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.sites import UnfoldAdminSite
 
+from retrieval import search_page
 from tenants.console.member import member_of
 from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
@@ -163,6 +164,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
             path("playground/", self.admin_view(self.playground), name="playground"),
             path("playground/call/", self.admin_view(playground.call), name="playground_call"),
+            path("search/", self.admin_view(self.search_documents), name="retrieval_search"),
+            path("search/judge/", self.admin_view(search_page.judge), name="retrieval_judge"),
             path("account/second-factor/", self.own_factor, name="own_factor"),
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
@@ -189,6 +192,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def playground(self, request: HttpRequest) -> HttpResponse:
         """What happens to this prompt?"""
         return playground.page(request, self.each_context(request))
+
+    def search_documents(self, request: HttpRequest) -> HttpResponse:
+        """What would a model be given?"""
+        return search_page.page(request, self.each_context(request))
 
     @method_decorator(never_cache)
     def sign_in_of(self, request: HttpRequest, tenant: str) -> HttpResponse:
@@ -265,6 +272,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         member = member_of(request)
         if member is not None and member.may(playground.RIGHT):
             first.append(self._line(request, "Playground", "science", reverse("admin:playground")))
+        if member is not None and member.may(search_page.RIGHT):
+            first.append(self._line(request, "Search", "search", reverse("admin:retrieval_search")))
         groups = [{"title": "", "items": first}]
         for title, items in NAVIGATION.items():
             lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]

@@ -242,6 +242,7 @@ ERASERS = [
     "gateway.erasing.ResponseEraser",
     "policies.erasing.VaultEraser",
     "retrieval.erasing.DocumentEraser",
+    "retrieval.erasing.FeedbackEraser",
 ]
 
 LOGGING = {

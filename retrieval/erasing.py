@@ -8,7 +8,7 @@ from uuid import UUID
 from audit.data import Held, Subject, Trace
 
 from .documents import delete_document
-from .models import ChunkText, Document
+from .models import ChunkText, Document, Feedback
 
 
 class DocumentEraser:
@@ -32,3 +32,19 @@ class DocumentEraser:
 
     def erase(self, identity: UUID) -> None:
         delete_document(identity)
+
+
+class FeedbackEraser:
+    """An `audit.erasure.Eraser` of feedback on passages: by what was asked, and by who judged."""
+
+    kind = "feedback"
+
+    def find(self, subject: Subject, held: Held) -> Iterator[Trace]:
+        for given in Feedback.objects.order_by("pk").iterator(chunk_size=500):
+            named = given.actor_id in subject.principals if subject.principals else subject.is_in(given.question)
+            if named:
+                over = held(time=given.changed_at, actor=given.actor_id)
+                yield Trace(self.kind, given.pk, given.changed_at, "feedback on a passage", over)
+
+    def erase(self, identity: UUID) -> None:
+        Feedback.objects.filter(pk=identity).delete()

@@ -3,6 +3,7 @@
 RetrievalError
  ├── CollectionNotFound     no such collection, or none that the caller may read (the two are never told apart)
  ├── DocumentNotFound       the same for a document
+ ├── PassageNotFound        the same for a passage
  ├── JobNotFound            the same for an ingest job
  ├── Conflict               a name or external id is taken
  ├── OutsideRights          the caller would store what the caller could not read
@@ -34,6 +35,10 @@ class CollectionNotFound(RetrievalError):
 
 class DocumentNotFound(RetrievalError):
     """There is no such document."""
+
+
+class PassageNotFound(RetrievalError):
+    """There is no such passage. Documents may have been read anew since: search again."""
 
 
 class JobNotFound(RetrievalError):

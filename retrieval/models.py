@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField, SparseVectorField
 
 from tenants.isolation.model import TenantForeignKey, TenantModel
@@ -232,3 +233,32 @@ class TermCount(models.Model):
     tenant = models.ForeignKey("tenants.Tenant", models.DO_NOTHING, db_index=False, related_name="+")
     term = models.IntegerField()
     chunks = models.IntegerField()
+
+
+class Feedback(TenantModel):
+    """What somebody held of a passage for a question. Personal data: what the question says, and who judged."""
+
+    document = TenantForeignKey(Document, models.CASCADE, related_name="+", db_index=False)
+    chunk_id = models.UUIDField()
+    question = models.CharField(max_length=4000)
+    useful = models.BooleanField()
+    actor_id = models.CharField(max_length=80)
+    actor_name = models.CharField(max_length=200, blank=True, default="")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-changed_at", "-id"]
+        verbose_name_plural = "feedback"
+        indexes = [models.Index(fields=["tenant", "document"], name="feedback_document")]
+        constraints = [
+            models.UniqueConstraint(
+                models.F("tenant"),
+                models.F("actor_id"),
+                models.F("chunk_id"),
+                MD5("question"),
+                name="one_judgement_of_a_passage",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{'useful' if self.useful else 'not useful'}: {self.question[:60]}"

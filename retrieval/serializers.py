@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
 from tenants.api.fields import Clearance, Reference, Strict
 from tenants.models import Department
 
-from .models import Collection, Document, State
+from .models import Collection, Document, Feedback, State
 
 
 class CollectionSerializer(Strict, serializers.ModelSerializer[Collection]):
@@ -90,3 +90,17 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
 
     def get_progress(self, document: Document) -> int:
         return 100 if document.state == State.READY else document.progress
+
+
+class FeedbackSerializer(Strict, serializers.ModelSerializer[Feedback]):
+    """What somebody held of a passage for a question; the passage's id is the `chunk_id` that a search gave."""
+
+    document = serializers.UUIDField(source="document_id", read_only=True)
+    question = serializers.CharField(max_length=4000)
+    by = serializers.CharField(source="actor_name", read_only=True)
+
+    class Meta:
+        model = Feedback
+        fields = ("id", "question", "chunk_id", "document", "useful", "by", "changed_at")
+        read_only_fields = ("id", "changed_at")
+        validators: ClassVar[list[Any]] = []  # the constraint is met by what is there already

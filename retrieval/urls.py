@@ -5,6 +5,7 @@ from . import views
 routes = router()
 routes.register("collections", views.CollectionView)
 routes.register("documents", views.DocumentView)
+routes.register("feedback", views.FeedbackView)
 routes.register("ingest-jobs", views.IngestJobView)
 
 urlpatterns = routes.urls

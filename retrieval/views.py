@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, mixins
@@ -23,11 +23,26 @@ from tenants.api.lists import Filter, refers_to, word_of
 from tenants.api.views import FullView, ManagementView, ReadView
 from tenants.isolation.scope import CLEARANCES
 
-from . import services
+from . import feedback, services
 from .data import Upload
-from .errors import CollectionNotFound, Conflict, DocumentNotFound, JobNotFound, OutsideRights, RetrievalError, TooLarge
-from .models import Collection, Document, IngestJob
-from .serializers import ChangeSerializer, CollectionSerializer, DocumentSerializer, UploadSerializer
+from .errors import (
+    CollectionNotFound,
+    Conflict,
+    DocumentNotFound,
+    JobNotFound,
+    OutsideRights,
+    PassageNotFound,
+    RetrievalError,
+    TooLarge,
+)
+from .models import Collection, Document, Feedback, IngestJob
+from .serializers import (
+    ChangeSerializer,
+    CollectionSerializer,
+    DocumentSerializer,
+    FeedbackSerializer,
+    UploadSerializer,
+)
 
 MOST_LINES = 10_000
 WRITE = "documents.change"
@@ -57,6 +72,8 @@ def _done(change: Callable[[], Done], place: str = "detail") -> Done:
         return change()
     except (DocumentNotFound, JobNotFound) as error:
         raise exceptions.NotFound(str(error)) from error
+    except PassageNotFound as error:
+        raise exceptions.ValidationError({"chunk_id": str(error)}) from error
     except CollectionNotFound as error:
         raise exceptions.ValidationError({"collection": str(error)}) from error
     except Conflict as error:
@@ -275,3 +292,31 @@ def _listed(text: str) -> list[str]:
 
 
 __all__ = ["CollectionView", "DocumentView", "IngestJobView"]
+
+
+class FeedbackView(mixins.CreateModelMixin, ReadView):
+    """What people hold of passages: one's own, or all on what one may read for those who may change documents."""
+
+    queryset = Feedback.objects.all()
+    serializer_class = FeedbackSerializer
+    filters: ClassVar[dict[str, Filter]] = {
+        "document": "document_id",
+        "question": "question",
+        "useful": word_of(("false", "true"), "useful"),
+    }
+    searched = ("question",)
+    orderings = ("changed_at",)
+    rights: ClassVar[dict[str, str]] = {
+        "list": "documents.search",
+        "retrieve": "documents.search",
+        "create": "documents.search",
+    }
+
+    def get_queryset(self) -> QuerySet[Feedback]:
+        return feedback.visible(self.caller)
+
+    def perform_create(self, serializer: Any) -> None:
+        given = serializer.validated_data
+        serializer.instance = _done(
+            lambda: feedback.judge(self.caller, given["question"], given["chunk_id"], given["useful"])
+        )

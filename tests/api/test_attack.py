@@ -18,7 +18,8 @@ from audit.services import record
 from audit.tasks import erasure_task, export_task
 from billing.models import Notice
 from billing.tasks import reconcile_task, report_task, rerate_task
-from retrieval.models import IngestItem
+from retrieval.models import ChunkText, IngestItem
+from retrieval.services import Upload, ingest_now
 from retrieval.tasks import ingest
 from tenants.api.views import ManagementView
 from tenants.ids import uuid7
@@ -138,11 +139,21 @@ def things(acme: House) -> dict[str, str]:
         "policies": make("policies", {"name": "house-secret", "rules": {}})["id"],
         "collections": collection["id"],
         "documents": document["id"],
+        "feedback": judged(acme, collection["id"]),
         "ingest-jobs": document["ingest_job"],
         "users": make("users", {"email": f"{acme.slug}@acme.example", "name": "Alice"})["id"],
         "invitations": make("invitations", {"email": "house-secret@acme.example"})["id"],
         "memberships": call("get", "/api/v1/memberships", key).json()["results"][0]["id"],
     }
+
+
+def judged(acme: House, collection: str) -> str:
+    """Feedback of acme's owner on a passage."""
+    with scope(acme.id):
+        document = ingest_now(Upload(collection=collection, title="house-secret", text="house-secret passage"))
+        chunk = str(ChunkText.objects.get(document_id=document.pk).pk)
+    body = {"question": "house-secret", "chunk_id": chunk, "useful": True}
+    return str(call("post", "/api/v1/feedback", acme.owner_key, body).json()["id"])
 
 
 @pytest.mark.parametrize("path", DETAILS)

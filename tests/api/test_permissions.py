@@ -19,6 +19,7 @@ TABLE = {
     "prices": ("owner admin billing_manager auditor developer", "owner admin billing_manager"),
     "collections": ("owner admin policy_manager developer member", "owner admin developer"),
     "documents": ("owner admin policy_manager developer member", "owner admin developer"),
+    "feedback": ("owner admin developer member", "owner admin developer member"),
     "memberships": ("owner admin", "owner admin"),
     "users": ("owner admin", "owner admin"),
     "invitations": ("owner admin", "owner admin"),

@@ -52,6 +52,10 @@ HIDDEN = {
     ("budget-requests", "policy_manager"),
     ("budget-requests", "member"),
     ("budgets", "developer"),  # those of the own department
+    ("feedback", "policy_manager"),  # one's own
+    ("feedback", "billing_manager"),
+    ("feedback", "auditor"),
+    ("feedback", "member"),
     ("ingest-jobs", "policy_manager"),  # the submitter's
     ("ingest-jobs", "billing_manager"),
     ("ingest-jobs", "auditor"),

@@ -17,6 +17,7 @@ from tenants.models import ApiKey
 PAGES = [
     "/console/",
     "/console/playground/",
+    "/console/search/",
     "/console/audit/event/?area=calls",
     "/console/audit/event/",
     "/console/audit/erasurerequest/",
