@@ -1,4 +1,4 @@
-"""Feedback on passages by the API: what a search gave is judged, by whom it was given, and seen by those it concerns."""
+"""Feedback on passages by the API: a passage is judged, and seen by those it concerns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Search page: passages by stage in one's own rights, as somebody else within them, and what people hold of them."""
+"""The Search page: passages by stage in one's own rights, as somebody else within them, and feedback on them."""
 
 from __future__ import annotations
 
