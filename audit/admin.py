@@ -218,7 +218,8 @@ class EventPage(ReadOnlyAdmin):
         word = search_term.strip()
         if not word:
             return queryset, False
-        wanted = Q(actor_name__iexact=word) | Q(model=word) | Q(action=word) | Q(object_id=word) | Q(actor_id=word)
+        wanted = Q(actor_name__iexact=word) | Q(model=word) | Q(deployment=word) | Q(object_id=word) | Q(actor_id=word)
+        wanted |= Q(action=word)
         if is_id(word):
             wanted |= Q(request_id=word) | Q(id=word)
         return queryset.filter(wanted), False

@@ -4,6 +4,7 @@ from . import views
 
 routes = router()
 routes.register("audit/events", views.EventView, basename="event")
+routes.register("audit/health", views.HealthView, basename="health")
 routes.register("audit/receipts", views.ReceiptView, basename="receipt")
 routes.register("audit/seals", views.SealView)
 routes.register("audit/seal-keys", views.SealKeyView, basename="seal-key")

@@ -31,7 +31,7 @@ from tenants.api.views import ManagementView, ReadView
 from tenants.data import Caller
 from tenants.isolation import Scope
 
-from . import erasure, exports, history, parts, receipts, tasks
+from . import erasure, exports, health, history, parts, receipts, tasks
 from .bodies import MASKED, content_of
 from .errors import BodyGone, NotErased
 from .evidence import Wanted
@@ -100,6 +100,36 @@ class EventView(ManagementView):
             return None
         kept = {name: value for name, value in self.request.query_params.items() if name != "cursor"}
         return self.request.build_absolute_uri("?" + urlencode({**kept, "cursor": cursor}))
+
+
+class HealthView(ManagementView):
+    """How calls went lately: how fast they were answered, and how each deployment did, of the newest 10,000."""
+
+    rights: ClassVar[dict[str, str]] = {"list": "routes.view"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("from", OpenApiTypes.DATETIME, description="Since when; else the last 15 minutes.")
+        ],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def list(self, request: Request) -> Response:
+        since = moment(request, "from") or timezone.now() - health.LATELY
+        whose = own(self.caller).get("actors")
+        rows = [
+            {
+                "deployment": one.deployment,
+                "state": "failing" if one.failing else "answers",
+                "answered": one.answered,
+                "failed": one.failed,
+                "latency_ms": {"p50": one.median_ms, "p95": one.slow_ms},
+                "answered_at": one.answered_at,
+                "failed_at": one.failed_at,
+                "error": one.error or None,
+            }
+            for one in health.deployments(since, whose)
+        ]
+        return Response({"from": since, "latency_ms": {"p95": health.latency(since, whose)}, "results": rows})
 
 
 class ReceiptView(ManagementView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from tenants.services import must_set_up_factor, scope_of_member
 from tenants.sessions import confinement, is_proven
 
 from . import joining, overview, playground, provider_sign_in, second_factor
-from .related import KeyUse, names_of, own_deployments, use_of_keys
+from .related import KeyUse, names_of, own_deployments, prices_of, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
 
@@ -308,6 +309,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def names_of(self, kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
         """The names of one kind of object (related.NAMED) by id; without ids, of all."""
         return names_of(kind, ids)
+
+    def prices_of(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Decimal]]:
+        """What a million tokens cost at deployments now, in US dollars by kind."""
+        return prices_of(ids)
 
     def own_deployments(self) -> dict[UUID, str]:
         """The names of the open tenant's own deployments by id."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
+from audit import health
 from audit.services import first_id
 from billing.models import Usage
 from billing.services import usage
@@ -20,20 +23,53 @@ from policies.models import Policy, PolicyState
 from retrieval.models import Document
 from tenants.console import cells
 from tenants.console.member import Member, visible_keys
-from tenants.console.periods import days_back, today
+from tenants.console.periods import days_back
 from tenants.models import ApiKey, Department
 from tenants.roles import Role
 
-_EVENTS_BY_DAY = (Path(__file__).parent / "sql" / "events_by_day.sql").read_text()
-
-DAYS = 7
+_EVENTS = (Path(__file__).parent / "sql" / "events_by_slot.sql").read_text()
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """One day's calls (UTC); cost in US dollars."""
+class Period:
+    """What the page looks back on: so many slots (hours or days, UTC), the current one among them."""
 
-    day: date
+    name: str
+    title: str
+    slot: str
+    slots: int
+
+    @property
+    def step(self) -> timedelta:
+        return timedelta(hours=1) if self.slot == "hour" else timedelta(days=1)
+
+    def begin(self) -> datetime:
+        """When the first slot begins."""
+        now = timezone.now().astimezone(UTC)
+        last = now.replace(minute=0, second=0, microsecond=0) if self.slot == "hour" else days_back(1)
+        return last - (self.slots - 1) * self.step
+
+    def named(self, begins: datetime) -> str:
+        """A slot in words."""
+        return f"{begins:%a %H:%M}" if self.slot == "hour" else f"{begins:%a %d %b}"
+
+
+PERIODS = {
+    period.name: period
+    for period in (
+        Period("24h", "24 hours", "hour", 24),
+        Period("7d", "7 days", "day", 7),
+        Period("30d", "30 days", "day", 30),
+    )
+}
+USUAL = "7d"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One hour's or day's calls (UTC); cost in US dollars."""
+
+    begins: datetime
     calls: int = 0
     cost: Decimal = Decimal(0)
     entities: int = 0
@@ -42,14 +78,14 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of today and of the week, with the list behind it and its course over the days (0 to 100)."""
+    """A number of today (or this hour) and of the period, with the list behind it and its course (0 to 100)."""
 
     title: str
     right: str
     today: str
-    week: str
+    whole: str
     link_today: str
-    link_week: str
+    link_whole: str
     course: list[tuple[str, int]]
 
 
@@ -65,25 +101,31 @@ class Step:
 
 def figures(site: Any, request: HttpRequest, member: Member) -> dict[str, Any]:
     """What the page shows to this person."""
-    days = _days(member)
+    period = PERIODS.get(request.GET.get("period", ""), PERIODS[USUAL])
+    slots = _slots(member, period)
     return {
-        "figures": [figure for figure in _figures(days) if member.may(figure.right)],
+        "period": period,
+        "periods": list(PERIODS.values()),
+        "figures": [figure for figure in _figures(period, slots) if member.may(figure.right)],
+        "latency": _latency(member, period) if member.may("events.view") else None,
+        "health": _health(member) if member.may("routes.view") and member.may("events.view") else None,
         "budgets": site.page("billing.budget").bars(request) if member.may("budgets.view") else None,
         "steps": _steps() if member.may("departments.change") else [],
-        "first_day": days[0].day,
     }
 
 
-def _days(member: Member) -> list[Day]:
-    """Today and the days before it, oldest first, days without calls included."""
-    since = days_back(DAYS)
-    spent, seen = _usage(member, since), _events(member, since)
+def _slots(member: Member, period: Period) -> list[Slot]:
+    """The period's slots, oldest first, those without calls included."""
+    since = period.begin()
+    seen = _events(member, period, since)
+    spent = _usage(member, since) if period.slot == "day" else {}
     found = []
-    for number in range(DAYS):
-        day = today() - timedelta(days=DAYS - 1 - number)
-        calls, cost = spent.get(day, (0, Decimal(0)))
-        refused, entities = seen.get(day, (0, 0))
-        found.append(Day(day, calls, cost, entities, refused))
+    for number in range(period.slots):
+        begins = since + number * period.step
+        calls, cost, refused, entities = seen.get(begins, (0, Decimal(0), 0, 0))
+        if period.slot == "day":  # by the ledger, whose roll-ups are exact for whole days
+            calls, cost = spent.get(begins.date(), (0, Decimal(0)))
+        found.append(Slot(begins, calls, cost, entities, refused))
     return found
 
 
@@ -93,38 +135,75 @@ def _usage(member: Member, since: datetime) -> dict[date, tuple[int, Decimal]]:
     return {date.fromisoformat(row["day"]): (row["calls"], Decimal(row["cost"])) for row in rows}
 
 
-def _events(member: Member, since: datetime) -> dict[date, tuple[int, int]]:
-    actors = None
-    if not member.may("events.all"):
-        actors = [str(key) for key in visible_keys(member).values_list("id", flat=True)]
+def _actors(member: Member) -> list[str] | None:
+    """Whose calls this person sees; None: all."""
+    if member.may("events.all"):
+        return None
+    return [str(key) for key in visible_keys(member).values_list("id", flat=True)]
+
+
+def _events(member: Member, period: Period, since: datetime) -> dict[datetime, tuple[int, Decimal, int, int]]:
+    asked: dict[str, Any] = {"slot": period.slot, "first": first_id(since), "since": since, "actors": _actors(member)}
     with connection.cursor() as cursor:
-        cursor.execute(_EVENTS_BY_DAY, {"first": first_id(since), "since": since, "actors": actors})
-        return {day: (refused, entities) for day, refused, entities in cursor.fetchall()}
+        cursor.execute(_EVENTS, asked)
+        return {row[0]: (row[1], row[2], row[3], row[4]) for row in cursor.fetchall()}
 
 
-def _figures(days: list[Day]) -> list[Figure]:
-    usage, events = reverse("admin:billing_usage_changelist"), reverse("admin:audit_event_changelist")
+def _latency(member: Member, period: Period) -> str:
+    """Within which time 95 of 100 calls were answered, in words; '' without calls."""
+    found = health.latency(period.begin(), _actors(member))
+    return "" if found is None else _duration(found)
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"
+
+
+def _health(member: Member) -> list[dict[str, Any]]:
+    """How the providers' deployments did lately; those that fail first."""
+    link = reverse("admin:audit_event_changelist") + "?area=calls&q="
     return [
-        _figure("Calls", "events.view", days, "calls", f"{events}?area=calls"),
-        _figure("Cost", "usage.view", days, "cost", f"{usage}?group_by=department"),
-        _figure("Personal data masked", "events.view", days, "entities", f"{events}?area=calls&found=entities"),
-        _figure("Refused", "events.view", days, "refused", f"{events}?area=calls&decision=deny"),
+        {
+            "name": one.deployment,
+            "link": link + quote(one.deployment),
+            "failing": one.failing,
+            "answered": one.answered,
+            "failed": one.failed,
+            "slow": "" if one.slow_ms is None else _duration(one.slow_ms),
+            "error": one.reason,
+            "answered_at": one.answered_at,
+        }
+        for one in sorted(
+            health.deployments(timezone.now() - health.LATELY, _actors(member)), key=lambda one: not one.failing
+        )
     ]
 
 
-def _figure(title: str, right: str, days: list[Day], name: str, link: str) -> Figure:
-    values = [getattr(day, name) for day in days]
+def _figures(period: Period, slots: list[Slot]) -> list[Figure]:
+    usage, events = reverse("admin:billing_usage_changelist"), reverse("admin:audit_event_changelist")
+    return [
+        _figure("Calls", "events.view", period, slots, "calls", f"{events}?area=calls"),
+        _figure("Cost", "usage.view", period, slots, "cost", f"{usage}?group_by=department"),
+        _figure(
+            "Personal data masked", "events.view", period, slots, "entities", f"{events}?area=calls&found=entities"
+        ),
+        _figure("Refused", "events.view", period, slots, "refused", f"{events}?area=calls&decision=deny"),
+    ]
+
+
+def _figure(title: str, right: str, period: Period, slots: list[Slot], name: str, link: str) -> Figure:
+    values = [getattr(slot, name) for slot in slots]
     top = max(values) or 1
     return Figure(
         title,
         right,
         _shown(values[-1]),
         _shown(sum(values, start=type(values[0])(0))),
-        f"{link}&since={days[-1].day}",
-        f"{link}&since={days[0].day}",
+        f"{link}&since={slots[-1].begins.date()}",
+        f"{link}&since={slots[0].begins.date()}",
         [
-            (f"{day.day:%a %d %b}: {_shown(value)}", int(value * 100 / top))
-            for day, value in zip(days, values, strict=True)
+            (f"{period.named(slot.begins)}: {_shown(value)}", int(value * 100 / top))
+            for slot, value in zip(slots, values, strict=True)
         ],
     )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Max, Model, Sum
 from django.utils import timezone
 
-from billing.models import Rollup
+from billing.models import Kind, Price, Rollup
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
 from policies.models import Policy
@@ -63,3 +63,15 @@ def names_of(kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
 def own_deployments() -> dict[UUID, str]:
     """The deployments of the open tenant, without the platform's."""
     return {one.pk: one.name for one in Deployment.objects.filter(tenant_id=current())}
+
+
+def prices_of(ids: Iterable[UUID]) -> dict[UUID, dict[str, Decimal]]:
+    """What a million tokens that go in, and that come out, cost at deployments now: {"input", "output"} in US dollars.
+    The tenant's own prices go before the platform's.
+    """
+    kinds = (Kind.INPUT, Kind.OUTPUT)
+    rows = Price.objects.filter(deployment_id__in=set(ids), kind__in=kinds, valid_from__lte=timezone.now())
+    found: dict[UUID, dict[str, Decimal]] = {}
+    for row in sorted(rows, key=lambda row: (str(row.tenant_id) == current(), row.valid_from)):
+        found.setdefault(row.deployment_id, {})[row.kind] = row.per_million
+    return found

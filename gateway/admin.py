@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -10,16 +11,19 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from audit import health
 from tenants.console import cells
 from tenants.console import forms as inputs
-from tenants.console.member import member_of
+from tenants.console.member import Member, member_of, visible_keys
 from tenants.console.pages import PlainReferences, ScopedForm, TenantAdmin, counted
 from tenants.isolation import PLATFORM, current
 
@@ -44,6 +48,13 @@ KINDS = {
     "extractive": "built-in, quotes documents",
     "scripted": "scripted, for tests",
 }
+
+
+def _actors(member: Member) -> list[str] | None:
+    """Whose calls this person sees; None: all."""
+    if member.may("events.all"):
+        return None
+    return [str(key) for key in visible_keys(member).values_list("id", flat=True)]
 
 
 def whose(row: Provider | Deployment | Model) -> SafeString:
@@ -267,6 +278,7 @@ class ModelPage(SharedAdmin):
     fields = ("name", "strategy")
     inlines = (RouteInline,)
     sortable_by = ("name",)
+    change_form_before_template = "console/routes.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         return super().get_queryset(request).prefetch_related("routes__deployment__provider")
@@ -293,6 +305,45 @@ class ModelPage(SharedAdmin):
             )
             for route in model.routes.all()
         )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The model with a picture of what answers for it."""
+        model = self.get_object(request, unquote(object_id))
+        picture = self.picture(request, model) if model is not None and self.may(request, "view", model) else None
+        page: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "picture": picture}
+        )
+        return page
+
+    def picture(self, request: HttpRequest, model: Model) -> dict[str, Any] | None:
+        """What answers for a model, in the order in which it is tried: weights, prices, and how it did in a day."""
+        member = self.member(request)
+        routes = list(model.routes.all())
+        if not routes or not member.may("routes.view"):
+            return None
+        seen = {one.deployment: one for one in health.deployments(timezone.now() - timedelta(days=1), _actors(member))}
+        ids = [route.deployment_id for route in routes]
+        prices = self.admin_site.prices_of(ids) if member.may("prices.view") else {}
+        heaviest = max(route.weight for route in routes) or 1
+        return {
+            "model": model,
+            "how": STRATEGIES[model.strategy],
+            "routes": [
+                {
+                    "route": route,
+                    "thickness": max(0.6, 6 * route.weight / heaviest),
+                    "top": 5 - max(0.6, 6 * route.weight / heaviest) / 2,
+                    "provider": route.deployment.provider,
+                    "prices": {
+                        kind: f"{price.normalize():f}" for kind, price in prices.get(route.deployment_id, {}).items()
+                    },
+                    "health": seen.get(f"{route.deployment.provider.name}/{route.deployment.upstream_model}"),
+                }
+                for route in routes
+            ],
+        }
 
     def consequences(self, obj: Model) -> list[str]:
         return [f"Calls that name {obj.name} are answered with “model not found”, at once and on every worker."]

@@ -28,6 +28,7 @@ TABLE = {
     "identity-providers": ("owner", "owner"),
     "group-mappings": ("owner", "owner"),
     "audit/events": ("owner admin policy_manager billing_manager auditor developer member", ""),
+    "audit/health": ("owner admin policy_manager billing_manager auditor developer", ""),
     "audit/seals": ("owner admin auditor", ""),
     "audit/seal-keys": ("owner admin policy_manager billing_manager auditor developer member", ""),
     "audit/exports": ("owner auditor", "owner auditor"),

@@ -36,8 +36,56 @@ def test_the_overview_counts_todays_calls_costs_and_masked_data(as_role):
 def test_each_number_leads_to_the_list_behind_it(as_role, title, holds):
     client = as_role("owner")
     figures = {figure.title: figure for figure in client.get(reverse("admin:index")).context_data["figures"]}
-    for link in (figures[title].link_today, figures[title].link_week):
+    for link in (figures[title].link_today, figures[title].link_whole):
         assert holds in client.get(link).content.decode()
+
+
+@pytest.mark.parametrize(("period", "slots"), [("24h", 24), ("7d", 7), ("30d", 30), ("nonsense", 7)])
+def test_the_overview_looks_back_as_far_as_is_asked(as_role, period, slots):
+    page = as_role("owner").get(reverse("admin:index"), {"period": period}).context_data
+    calls = next(figure for figure in page["figures"] if figure.title == "Calls")
+    cost = next(figure for figure in page["figures"] if figure.title == "Cost")
+    assert (len(calls.course), calls.whole, cost.whole) == (slots, "3", "$0.762")
+    assert calls.course[-1][1] == 100
+
+
+def test_the_overview_says_how_fast_calls_were_and_how_providers_do(as_role, acme):
+    page = shown(as_role("owner"), "index")
+    assert "<strong>12 ms</strong>" in page
+    with acme.open():
+        failed = {"failed": [{"deployment": "vendor/broken", "error": "upstream_timeout"}]}
+        made = Event.objects.create(action="call.outcome", actor_type="key", actor_id="x", detail=failed)
+        acme.objects.append(made)
+    page = shown(as_role("owner"), "index")
+    assert "vendor/broken" in page
+    assert "failing: upstream timeout" in page
+    assert "vendor/broken" not in shown(as_role("bob"), "index")
+
+
+def test_a_model_shows_what_answers_for_it_and_to_whom_prices_are_shown(acme, as_role):
+    _, deployment, model = acme.objects[:3]
+    page = shown_object(as_role("owner"), model)
+    assert "What answers" in page
+    assert deployment.name in page
+    assert "$1.5 in" in page
+    assert "not called today" in page
+    with acme.open():
+        Event.objects.create(
+            action="call.outcome",
+            actor_type="key",
+            actor_id="x",
+            deployment=f"{deployment.provider.name}/m",
+            latency_ms=40.0,
+        )
+    assert "half within 40 ms" in shown_object(as_role("owner"), model)
+    assert "a million tokens" not in shown_object(as_role("policy_manager"), model)
+    assert "What answers" not in shown_object(as_role("bob"), model)
+
+
+def shown_object(client, obj):
+    return client.get(
+        reverse(f"admin:{obj._meta.label_lower.replace('.', '_')}_change", args=[obj.pk])
+    ).content.decode()
 
 
 def test_the_overview_shows_budgets_as_bars(as_role):

@@ -137,7 +137,7 @@
             ...took.map(([name, ms]) => {
                 const line = element("li");
                 const track = document.createElementNS(SVG, "svg");
-                for (const [key, value] of [["class", "ch-steps-line"], ["viewBox", "0 0 100 6"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) track.setAttribute(key, value);
+                for (const [key, value] of [["class", "ch-took-line"], ["viewBox", "0 0 100 6"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) track.setAttribute(key, value);
                 const bar = document.createElementNS(SVG, "rect");
                 for (const [key, value] of [["x", (before / all) * 100], ["width", Math.max((ms / all) * 100, 0.5)], ["height", 6], ["rx", 1]]) bar.setAttribute(key, value);
                 track.append(bar);
