@@ -29,6 +29,8 @@ class Action(StrEnum):
     REPORT_MAKE = "report.make"
     REPORT_READY = "report.ready"
     REPORT_READ = "report.read"
+    DOCUMENT_READY = "document.ready"
+    DOCUMENT_FAIL = "document.fail"
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
     DOCUMENT_SEARCH_AS = "document.search_as"
@@ -69,6 +71,8 @@ SENTENCES: dict[Action, str] = {
     Action.REPORT_MAKE: "A report was asked for.",
     Action.REPORT_READY: "A report is ready to be downloaded.",
     Action.REPORT_READ: "A report was downloaded.",
+    Action.DOCUMENT_READY: "A document has been read in, and answers.",
+    Action.DOCUMENT_FAIL: "A document could not be read in.",
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
     Action.DOCUMENT_SEARCH_AS: "Documents were searched as somebody else sees them.",

@@ -61,6 +61,8 @@ VERBS = {
     "close": "closed",
     "revoke": "revoked",
     "read": "read",
+    "ready": "ready",
+    "fail": "failed",
 }
 
 

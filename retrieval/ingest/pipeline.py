@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from audit.services import Action, record
 from retrieval import analyser
 from retrieval.data import Piece
 from retrieval.errors import IngestError, SearchUnavailable
@@ -212,6 +213,8 @@ def _replace(tenant: UUID, work: _Work, chunks: list[Indexed], pages: int | None
             return
         index.remove(document.pk)
         _describe(document, original, len(chunks), pages, len(work.content))
+        detail = {"version": work.version, "chunks": len(chunks), "pages": pages}
+        record(Action.DOCUMENT_READY, object_type="document", object_id=str(document.pk), detail=detail)
         index.write(document.pk, work.version, document.access_id, chunks)
         Original.objects.filter(document=document, version__lt=work.version).delete()
         IngestItem.objects.filter(pk=work.item).update(
@@ -241,6 +244,14 @@ def _fail(tenant: UUID, item: UUID, stage: str, message: str) -> None:
         found.save(update_fields=["state", "stage", "message", "changed_at"])
         Document.objects.filter(pk=found.document_id, version=found.version).update(
             state=State.FAILED, stage=stage, error=message[:500], updated_at=timezone.now()
+        )
+        detail = {"version": found.version, "stage": stage}
+        record(
+            Action.DOCUMENT_FAIL,
+            reason=message,
+            object_type="document",
+            object_id=str(found.document_id),
+            detail=detail,
         )
 
 

@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
+from audit.models import Event
 from retrieval import tasks
 from retrieval.errors import Conflict, DocumentNotFound, InvalidUpload, TooLarge
 from retrieval.ingest import pipeline
@@ -423,7 +424,7 @@ def test_a_file_beyond_the_limit_is_refused(garden, monkeypatch):
         ingest_now(upload())
 
 
-def test_every_change_of_a_document_is_audited_and_the_pipelines_own_steps_are_not(garden):
+def test_changes_of_a_document_are_audited_and_of_the_pipelines_steps_only_the_end(garden):
     with scope(garden.admin):
         document = ingest_now(upload())
         change_document(document.pk, metadata={"year": 2024})
@@ -431,7 +432,23 @@ def test_every_change_of_a_document_is_audited_and_the_pipelines_own_steps_are_n
         with connection.cursor() as cursor:
             cursor.execute("select action from audit_event where object_id = %s order by seq", [str(document.pk)])
             actions = [row[0] for row in cursor.fetchall()]
-    assert actions == ["document.create", "document.update", "document.delete"]
+    assert actions == ["document.create", "document.ready", "document.update", "document.delete"]
+
+
+def test_webhooks_are_told_what_became_of_a_document(garden, sent):
+    """What they are told stands in the trail: that it answers, or at which stage it failed and why."""
+    with scope(garden.admin):
+        good = submit(upload()).document
+        bad = submit(upload(text=None, content=b"PK\x03\x04", filename="report.docx", external_id="broken")).document
+    work(sent)
+    with scope(garden.admin):
+        ended = {
+            event.object_id: event for event in Event.objects.filter(action__in=("document.ready", "document.fail"))
+        }
+    ready, failed = ended[str(good.pk)], ended[str(bad.pk)]
+    assert (ready.action, ready.detail["version"], ready.detail["chunks"] > 0) == ("document.ready", 1, True)
+    assert (failed.action, failed.detail["stage"]) == ("document.fail", "extract")
+    assert "cut short or damaged" in failed.reason
 
 
 def test_the_nightly_count_sets_right_what_raw_deletion_left_behind(garden, monkeypatch):
