@@ -5,7 +5,12 @@ Kept with the question in its own words, so that a collection can be measured by
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
@@ -13,7 +18,10 @@ from django.db.models import Count, Max, Q, QuerySet
 from tenants.data import Caller
 
 from .errors import PassageNotFound
-from .models import ChunkText, Feedback
+from .models import ChunkText, Document, Feedback
+
+#: documents of an evaluation set
+MOST_DOCUMENTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +72,35 @@ def unanswered(caller: Caller, most: int = 20) -> list[Judged]:
     )
     rows = counted.filter(good=0).order_by("-last")[:most]
     return [Judged(row["question"], row["good"], row["bad"]) for row in rows]
+
+
+def evaluation_set() -> bytes:
+    """A question set in BEIR's form, as `manage.py evaluate_retrieval` reads it, in a zip file: what people asked and
+    found useful, and the documents of the collections that it was found in, as far as the open scope may read them.
+    """
+    judged = sorted(set(Feedback.objects.filter(useful=True).order_by().values_list("question", "document_id")))
+    questions = {text: f"q{number}" for number, text in enumerate(dict(judged), 1)}
+    collections = Document.objects.filter(pk__in={document for _, document in judged}).values("collection_id")
+    documents = Document.objects.filter(collection_id__in=collections).exclude(indexed_version=None).order_by("pk")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("queries.jsonl", _lines({"_id": one, "text": text} for text, one in questions.items()))
+        marks = "".join(f"{questions[text]}\t{document}\t1\n" for text, document in judged)
+        file.writestr("qrels.tsv", "query-id\tcorpus-id\tscore\n" + marks)
+        file.writestr("corpus.jsonl", _lines(_corpus(dict(documents.values_list("pk", "title")[:MOST_DOCUMENTS]))))
+    return packed.getvalue()
+
+
+def _corpus(titles: dict[UUID, str]) -> Iterator[dict[str, str]]:
+    chunks = ChunkText.objects.filter(document_id__in=titles).order_by("document_id", "starts")
+    rows = chunks.values_list("document_id", "starts", "ends", "text").iterator(chunk_size=1000)
+    for document, pieces in groupby(rows, key=lambda row: row[0]):
+        text, end = "", 0
+        for _, starts, ends, piece in pieces:  # a chunk begins with words of the one before
+            text += piece[max(0, end - starts) :] if starts < end else ("\n" if text else "") + piece
+            end = max(end, ends)
+        yield {"_id": str(document), "title": titles[document], "text": text}
+
+
+def _lines(rows: Iterator[dict[str, str]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

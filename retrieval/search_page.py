@@ -86,6 +86,8 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             "documents": reverse("admin:retrieval_document_changelist"),
             "judge_url": reverse("admin:retrieval_judge"),
             "here": request.get_full_path(),
+            "may_tend": caller.may("documents.change"),
+            "set_url": reverse("feedback-evaluation-set"),
             "unanswered": feedback.unanswered(caller) if caller.may("documents.change") else [],
         },
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Q, QuerySet
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, mixins
@@ -17,6 +18,7 @@ from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPart
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.services import Action, record
 from tenants import references
 from tenants.api import problems
 from tenants.api.lists import Filter, refers_to, word_of
@@ -310,6 +312,7 @@ class FeedbackView(mixins.CreateModelMixin, ReadView):
         "list": "documents.search",
         "retrieve": "documents.search",
         "create": "documents.search",
+        "evaluation_set": "documents.change",
     }
 
     def get_queryset(self) -> QuerySet[Feedback]:
@@ -320,3 +323,12 @@ class FeedbackView(mixins.CreateModelMixin, ReadView):
         serializer.instance = _done(
             lambda: feedback.judge(self.caller, given["question"], given["chunk_id"], given["useful"])
         )
+
+    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY}, filters=False)
+    @action(detail=False, methods=["get"], url_path="evaluation-set", pagination_class=None)
+    def evaluation_set(self, request: Request) -> HttpResponse:
+        """What people asked and found useful, with the documents, as `manage.py evaluate_retrieval` reads it."""
+        record(Action.DOCUMENT_READ, object_type="evaluation_set")
+        answer = HttpResponse(feedback.evaluation_set(), content_type="application/zip")
+        answer["Content-Disposition"] = 'attachment; filename="evaluation-set.zip"'
+        return answer

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from django.core.management import call_command
 
 from retrieval.models import ChunkText
 from retrieval.services import Upload, create_collection, ingest_now
@@ -49,3 +54,19 @@ def test_a_passage_of_another_tenant_does_not_exist(acme: House, chunk: str):
     assert refused.status_code == 400
     assert "no such passage" in refused.json()["detail"]
     assert call("get", ROUTE, globex.owner_key).json()["results"] == []
+
+
+def test_what_was_found_useful_is_a_question_set_that_search_is_measured_by(acme: House, chunk: str, tmp_path: Path):
+    question = "How much is the rent?"
+    call("post", ROUTE, acme.keys["member"], {"question": question, "chunk_id": chunk, "useful": True})
+    answer = call("get", f"{ROUTE}/evaluation-set", acme.keys["admin"])
+    assert answer.status_code == 200, answer.content
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as file:
+        file.extractall(tmp_path / "set")
+    corpus = [json.loads(line) for line in (tmp_path / "set" / "corpus.jsonl").read_text().splitlines()]
+    assert {"title": "Lease", "text": "The rent is 12,400 euros."}.items() <= corpus[0].items()
+    said = io.StringIO()
+    call_command("evaluate_retrieval", str(tmp_path / "set"), "--tenant", acme.slug, stdout=said)
+    fused = next(line for line in said.getvalue().splitlines() if line.startswith("fused"))
+    assert "MRR 1.000" in fused
+    assert call("get", f"{ROUTE}/evaluation-set", acme.keys["member"]).status_code == 403
