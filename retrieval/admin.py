@@ -19,10 +19,10 @@ from tenants.console import cells
 from tenants.console import forms as inputs
 from tenants.console.filters import ChoiceFilter
 from tenants.console.member import Member, grants_of
-from tenants.console.pages import TenantAdmin, counted
+from tenants.console.pages import TenantAdmin, counted, state_reason
 from tenants.models import Clearance, Department
 
-from . import services
+from . import services, synonyms
 from .data import Upload
 from .errors import RetrievalError
 from .ingest.pipeline import EMBED
@@ -36,16 +36,46 @@ def classifications(member: Member) -> list[tuple[int, str]]:
     return [(step.value, step.label) for step in Clearance if step <= member.clearance]
 
 
+def words_alike() -> forms.CharField:
+    return inputs.long_text(
+        "Words that mean the same",
+        required=False,
+        help_text="A line for each group, as: lease, tenancy agreement. Asked with one, the others are found as well.",
+    )
+
+
+def groups_of(text: str) -> list[list[str]]:
+    """Raises ValidationError."""
+    try:
+        return synonyms.of_lines(text)
+    except RetrievalError as error:
+        raise forms.ValidationError(str(error)) from error
+
+
+class WordsForm(forms.Form):
+    """What means the same in a collection."""
+
+    synonyms = words_alike()
+    reason = inputs.reason()
+
+    def clean_synonyms(self) -> list[list[str]]:
+        return groups_of(self.cleaned_data["synonyms"])
+
+
 class CollectionForm(forms.Form):
     """A new collection."""
 
     name = inputs.text("Name", max_length=120, help_text="Calls name it to be grounded in it.")
     department = inputs.DepartmentField("Department", required=False, help_text="Empty: for all departments.")
     classification = inputs.step("Classification", help_text="The least that its documents have.")
+    synonyms = words_alike()
 
     def __init__(self, member: Member, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["classification"].choices = classifications(member)  # type: ignore[attr-defined]
+
+    def clean_synonyms(self) -> list[list[str]]:
+        return groups_of(self.cleaned_data["synonyms"])
 
 
 @admin.register(Collection)
@@ -108,6 +138,7 @@ class CollectionPage(TenantAdmin):
                 data["name"],
                 department=department.pk if department else None,
                 classification=data["classification"],
+                synonyms=data["synonyms"],
             ),
             RetrievalError,
         )
@@ -125,6 +156,7 @@ class CollectionPage(TenantAdmin):
             ("Documents that answer", self.ready(found)),
             ("Failed", self.failed(found)),
             ("Embedding model", found.embedding_model or "the built-in one"),
+            ("Words that mean the same", cells.lines(", ".join(group) for group in found.synonyms)),
             ("Made", cells.moment(found.created_at)),
             ("Id", cells.short_id(found.pk)),
         ]
@@ -133,7 +165,29 @@ class CollectionPage(TenantAdmin):
             links.insert(
                 0, ("Delete collection", reverse("admin:retrieval_collection_delete", args=[found.pk]), "danger")
             )
+        if self.has_change_permission(request, found):
+            words = reverse("admin:retrieval_collection_words", args=[found.pk])
+            links.insert(0, ("Words that mean the same", words, ""))
         return self.facts_page(request, found, found.name, facts, links)
+
+    def get_urls(self) -> list[URLPattern]:
+        words = self.admin_site.admin_view(self.words_view)
+        return [path("<uuid:collection>/words/", words, name="retrieval_collection_words"), *super().get_urls()]
+
+    def words_view(self, request: HttpRequest, collection: UUID) -> HttpResponse:
+        """What means the same in a collection."""
+        found = self.get_object(request, str(collection))
+        if found is None or not self.has_view_permission(request, found):
+            raise Http404("There is no such collection here.")
+        if not self.has_change_permission(request, found):
+            raise PermissionDenied
+        form = WordsForm(request.POST or None, initial={"synonyms": synonyms.lines(found.synonyms)})
+        if form.is_valid():
+            state_reason(form.cleaned_data["reason"])
+            services.change_collection(found.pk, synonyms=form.cleaned_data["synonyms"])
+            messages.success(request, f"Questions to {found.name} are searched for with these words from now on.")
+            return HttpResponseRedirect(reverse("admin:retrieval_collection_change", args=[found.pk]))
+        return inputs.form_page(self, request, form, title=f"Words of {found.name}", submit="Save", lead=self.lead)
 
     def consequences(self, obj: Any) -> list[str]:
         return [f"{obj.documents.count():,} documents and all their chunks are removed; answers no longer cite them."]

@@ -37,6 +37,7 @@ from .ingest import index, pipeline
 from .ingest.chunk import Chunking
 from .ingest.reading import unlock
 from .models import Access, Collection, Document, IngestItem, IngestJob, Original, State
+from .synonyms import checked
 from .tasks import dispatch
 
 Found = TypeVar("Found", bound=Model)
@@ -57,6 +58,7 @@ def create_collection(
     classification: int = 0,
     embedding_model: str = "",
     chunking: Mapping[str, int] | None = None,
+    synonyms: Any = (),
 ) -> Collection:
     """A new collection. Raises Conflict, OutsideRights, InvalidUpload."""
     _check_name(name)
@@ -69,6 +71,7 @@ def create_collection(
             classification=classification,
             embedding_model=embedding_model,
             chunking=asdict(_chunking(chunking)),
+            synonyms=checked(list(synonyms)),
         )
 
 
@@ -83,8 +86,11 @@ def change_collection(
     name: str | Keep = KEEP,
     department: UUID | Keep | None = KEEP,
     classification: int | Keep = KEEP,
+    synonyms: Any = KEEP,
 ) -> Collection:
-    """Renames or moves a collection; who may read its documents changes with it at once."""
+    """Renames or moves a collection (who may read its documents changes with it at once), or says what means the same
+    in it. Raises CollectionNotFound, Conflict, OutsideRights, InvalidUpload.
+    """
     collection = find_collection(reference)
     if not isinstance(name, Keep):
         _check_name(name)
@@ -95,6 +101,8 @@ def change_collection(
     if not isinstance(classification, Keep):
         _check_classification(classification)
         collection.classification = classification
+    if not isinstance(synonyms, Keep):
+        collection.synonyms = checked(synonyms)
     with _refusals(f"A collection named {collection.name} exists already."):
         collection.save()
     return collection

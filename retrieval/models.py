@@ -36,6 +36,7 @@ class Collection(TenantModel):
     classification = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.PUBLIC)
     embedding_model = models.CharField(max_length=200, blank=True, default="")
     chunking = models.JSONField(default=default_chunking)
+    synonyms = models.JSONField(default=list, blank=True)  # groups of words that mean the same
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -6,11 +6,12 @@ of documents, chunks, texts and postings do, in the scope that is opened in the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -26,8 +27,10 @@ from .duplicates import distinct
 from .errors import CollectionNotFound, SearchUnavailable
 from .filters import Condition, compile_filter
 from .ingest.embed import EmbeddedQuery, Queries
+from .synonyms import together, varied
 
 Row = Mapping[str, Any]
+Found = TypeVar("Found")
 
 #: Below this score a passage is off-topic: 91 to 100 % of a set's answerable questions reach it, and few others.
 MIN_SCORE = 0.30
@@ -58,6 +61,7 @@ SHARE, LEAST_SHARE, FERTILITY_FROM, FERTILITY_FALL = 0.55, 0.10, 1.5, 0.5
 _SQL = Path(__file__).parent / "sql"
 _PLAN = (_SQL / "search_plan.sql").read_text()
 _COUNT = (_SQL / "count_visible.sql").read_text()
+_SYNONYMS = (_SQL / "synonyms.sql").read_text()
 _HIGHEST = (_SQL / "classification.sql").read_text()
 _SEARCH = (_SQL / "hybrid_search.sql").read_text()
 _CANDIDATES = (_SQL / "search_candidates.sql").read_text()
@@ -109,16 +113,16 @@ async def recall(
     """
     condition = None if filter is None else compile_filter(filter)
     searches = []
-    for question in _questions(query, collections, top_k):
+    questions = _questions(query, collections, top_k)
+    if questions:
+        alike = _alike(source, wanted, collections)
+        questions = varied(questions, await _reached(source, alike))
+    for question in questions:
         embedded = await _queries.embed(wanted.tenant, question)
         searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
     if not searches:
         return []
-    asked = _asked(source, wanted, searches)
-    try:
-        return await (asked if isinstance(source, psycopg.AsyncConnection) else within(ANSWER_SECONDS, asked))
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
-        raise SearchUnavailable from error
+    return await _reached(source, _asked(source, wanted, searches))
 
 
 def recall_now(
@@ -137,7 +141,10 @@ def recall_now(
     """
     condition = None if filter is None else compile_filter(filter)
     searches = []
-    for question in _questions(query, collections, top_k):
+    questions = _questions(query, collections, top_k)
+    if questions and share is None:
+        questions = varied(questions, _alike_now(wanted, collections))
+    for question in questions:
         embedded = _queries.embed_now(wanted.tenant, question)
         searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
         if share is not None:
@@ -176,6 +183,38 @@ def _questions(query: str | Sequence[str], collections: Sequence[str] | None, to
     given = [query] if isinstance(query, str) else query
     read = (question[:MOST_CHARACTERS].encode("utf-8", "replace").decode() for question in given)
     return list(dict.fromkeys(question for question in read if question.strip()))[:MOST_QUESTIONS]
+
+
+def _named(wanted: Scope, collections: Sequence[str] | None) -> dict[str, Any]:
+    """Collections as the statements take them: by name or id."""
+    names = [name for name in collections or () if "\0" not in name and name.isprintable()]
+    ids = [found for found in map(_uuid, names) if found is not None]
+    return {"tenant": wanted.tenant, "named": collections is not None, "names": names, "ids": ids}
+
+
+async def _alike(source: Pool | Connection, wanted: Scope, collections: Sequence[str] | None) -> list[list[str]]:
+    """What means the same in the collections that are searched."""
+    async with _opened(source, wanted) as opened:
+        cursor = await opened.execute(_SYNONYMS.encode(), _named(wanted, collections))
+        return together([row["synonyms"] for row in await cursor.fetchall()])
+
+
+def _alike_now(wanted: Scope, collections: Sequence[str] | None) -> list[list[str]]:
+    try:
+        with scope(wanted), connection.cursor() as cursor:
+            cursor.execute(_SYNONYMS, _named(wanted, collections))
+            found = [json.loads(row[0]) if isinstance(row[0], str) else row[0] for row in cursor.fetchall()]
+    except OperationalError as error:
+        raise SearchUnavailable from error
+    return together(found)
+
+
+async def _reached(source: Pool | Connection, asking: Coroutine[Any, Any, Found]) -> Found:
+    """What the database answers in time. Raises SearchUnavailable."""
+    try:
+        return await (asking if isinstance(source, psycopg.AsyncConnection) else within(ANSWER_SECONDS, asking))
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
+        raise SearchUnavailable from error
 
 
 async def _asked(source: Pool | Connection, wanted: Scope, searches: Sequence[_Search]) -> list[Passage]:
@@ -265,12 +304,8 @@ def _search(
     if len(terms) > MOST_TERMS:  # the most frequent ones, by rising hash again
         terms = sorted(sorted(terms, key=lambda term: -term.count)[:MOST_TERMS], key=lambda term: term.slot)
     share = share_of(embedded.fertility)
-    names = [name for name in collections or () if "\0" not in name and name.isprintable()]
     values = {
-        "tenant": wanted.tenant,
-        "named": collections is not None,
-        "names": names,
-        "ids": [found for found in map(_uuid, names) if found is not None],
+        **_named(wanted, collections),
         "most": NAMED_ACCESS,
         "terms": [term.slot for term in terms],
         "counts": [float(term.count) for term in terms],

@@ -18,9 +18,15 @@ class CollectionSerializer(Strict, serializers.ModelSerializer[Collection]):
     embedding_model = serializers.CharField(required=False, allow_blank=True, default="")
     chunking = serializers.DictField(child=serializers.IntegerField(), required=False, allow_null=True, default=None)
 
+    synonyms = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()), required=False, default=list
+    )
+
     class Meta:
         model = Collection
-        fields = ("id", "name", "department", "classification", "embedding_model", "chunking", "created_at")
+        fields = (
+            *("id", "name", "department", "classification", "embedding_model", "chunking", "synonyms", "created_at"),
+        )
         read_only_fields = ("id", "created_at")
 
 

@@ -48,6 +48,8 @@ from .serializers import (
 
 MOST_LINES = 10_000
 WRITE = "documents.change"
+#: what of a collection may be changed
+CHANGEABLE = ("name", "department", "classification", "synonyms")
 
 Done = TypeVar("Done")
 
@@ -119,7 +121,7 @@ class CollectionView(FullView):
         values = dict(serializer.validated_data)
         if "department" in values:
             values["department"] = values["department"].pk if values["department"] else None
-        known = {name: value for name, value in values.items() if name in ("name", "department", "classification")}
+        known = {name: value for name, value in values.items() if name in CHANGEABLE}
         serializer.instance = _done(lambda: services.change_collection(serializer.instance.pk, **known), "name")
 
     def perform_destroy(self, instance: Collection) -> None:

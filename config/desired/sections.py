@@ -485,6 +485,7 @@ class CollectionKind(Kind):
         "classification": "public",
         "embedding_model": "",
         "chunking": default_chunking(),
+        "synonyms": [],
     }
 
     def value(self, name: str, value: Any) -> Any:

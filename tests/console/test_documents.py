@@ -154,3 +154,15 @@ def test_the_auditor_reads_no_documents(acme, as_role, contracts):
     document = keep(acme, contracts, "Not for auditors")
     assert as_role("auditor").get(LIST).status_code == 403
     assert as_role("auditor").get(reverse("admin:retrieval_document_change", args=[document.pk])).status_code == 404
+
+
+def test_words_that_mean_the_same_are_kept_with_their_collection(acme, as_role, contracts):
+    words = reverse("admin:retrieval_collection_words", args=[contracts.pk])
+    assert as_role("bob").get(words).status_code == 403
+    wrong = as_role("owner").post(words, {"synonyms": "lonely"}).content.decode()
+    assert "2 to 8 words" in wrong
+    assert as_role("owner").post(words, {"synonyms": "Lease, tenancy agreement\npto, vacation"}).status_code == 302
+    page = as_role("owner").get(reverse("admin:retrieval_collection_change", args=[contracts.pk])).content.decode()
+    assert "lease, tenancy agreement" in page
+    with acme.open():
+        assert Collection.objects.get(pk=contracts.pk).synonyms == [["lease", "tenancy agreement"], ["pto", "vacation"]]
