@@ -37,7 +37,7 @@ from fido2.webauthn import (
 from .errors import PasskeyRefused, Taken
 from .isolation import Scope, scope
 from .models import Passkey, User
-from .second_factor import mark, own, settle
+from .second_factor import hold, mark, own, settle
 
 #: How many a person may have.
 MOST = 20
@@ -105,8 +105,9 @@ def add(site: Site, person: User, challenge: str, answer: str, name: str) -> Pas
     name = name.strip()[:NAME_LENGTH] or "Passkey"
     try:
         with scope(own(person)):
+            has_one = hold(person)
             passkey = Passkey.objects.create(user=person, name=name, last_challenge=_digest(challenge), **kept)
-            if person.second_factor_at is None:
+            if not has_one:
                 mark(person, timezone.now())
     except IntegrityError as error:
         raise Taken("This passkey is in use already. Choose another device or key.") from error
@@ -122,6 +123,7 @@ def listed(person: User) -> list[Passkey]:
 def remove(person: User, passkey: UUID) -> bool:
     """Removes one of a person's passkeys; False when it is none of theirs. Other sessions are asked again."""
     with scope(own(person)):
+        hold(person)
         gone, _ = Passkey.objects.filter(user=person, pk=passkey).delete()
         if gone:
             settle(person)

@@ -68,6 +68,7 @@ def confirm(person: User, sealed: str, code: str) -> list[str] | None:
     made = {"sealed": _seal(secret, person.pk), "last_step": step, "recovery": [_digest(code) for code in codes]}
     try:
         with scope(own(person)):
+            hold(person)
             SecondFactor.objects.create(user=person, **made)
             mark(person, now)
     except IntegrityError as error:
@@ -122,8 +123,15 @@ def has_authenticator(person: User) -> bool:
 def remove(person: User) -> None:
     """Codes are worth nothing any more: signing in needs the password alone again, or a passkey behind it."""
     with scope(own(person)):
+        hold(person)
         SecondFactor.objects.filter(user=person).delete()
         settle(person)
+
+
+def hold(person: User) -> bool:
+    """One change of a person's factors after the other, until the transaction ends; whether they have any now."""
+    kept = User.objects.select_for_update().only("second_factor_at").filter(pk=person.pk).first()
+    return kept is not None and kept.second_factor_at is not None
 
 
 def settle(person: User) -> None:
@@ -144,6 +152,7 @@ def reset(place: Membership) -> Membership:
             "to reset its second factor."
         )
     with scope(own(place.user)):
+        hold(place.user)
         Passkey.objects.filter(user=place.user).delete()
         remove(place.user)
     return place

@@ -197,6 +197,34 @@ def test_an_admin_resets_passkeys_as_well(acme, ann, as_role):
     assert event.reason == "lost the phone"
 
 
+@pytest.mark.parametrize("first", ["remove", "add"])
+def test_whoever_adds_one_while_the_last_is_removed_is_asked_for_it(ann, first):
+    """Neither change sees the other before it is done; together they must leave no passkey that nobody asks for."""
+    with_passkey(ann)
+    [last], device = passkeys.listed(ann), Authenticator()
+    with scope(Scope(user=ann.pk)):
+        adder, remover = User.objects.get(pk=ann.pk), User.objects.get(pk=ann.pk)
+    acts = {
+        "add": lambda: passkeys.add(SITE, adder, challenge, answer, "second"),
+        "remove": lambda: passkeys.remove(remover, last.pk),
+    }
+    options, challenge = passkeys.begin_adding(SITE, ann)
+    answer = device.create(options)
+
+    def come():
+        acts[{"add": "remove", "remove": "add"}[first]]()
+        connections.close_all()
+
+    other = threading.Thread(target=come)
+    with scope(Scope(user=ann.pk)):
+        acts[first]()
+        other.start()
+        other.join(0.5)
+    other.join()
+    assert half(ann).get(ASK).status_code == 200
+    assert alone(device).status_code == 302
+
+
 def test_twenty_are_enough(ann, monkeypatch):
     monkeypatch.setattr(passkeys, "MOST", 1)
     client = signed_in(ann)
