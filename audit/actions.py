@@ -97,6 +97,7 @@ OBJECTS: dict[str, str] = {
     "department": "A department",
     "user": "A person",
     "second_factor": "A person's second factor",
+    "passkey": "A person's passkey",
     "membership": "A person's membership",
     "membership_department": "A person's place in a department",
     "invitation": "An invitation",

@@ -29,7 +29,7 @@ from tenants.models import Tenant, User
 from tenants.services import must_set_up_factor, scope_of_member
 from tenants.sessions import confinement, is_proven
 
-from . import joining, overview, playground, provider_sign_in, second_factor
+from . import joining, overview, passkey_pages, playground, provider_sign_in, second_factor
 from .related import KeyUse, names_of, own_deployments, prices_of, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -161,6 +161,9 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
             path("invitation/", self.join, name="join"),
             path("second-factor/", self.second_factor, name="second_factor"),
+            path("second-factor/begin/", never_cache(require_POST(second_factor.ask_passkey)), name="ask_passkey"),
+            path("passkey/begin/", never_cache(require_POST(passkey_pages.begin_alone)), name="begin_passkey"),
+            path("passkey/", self.passkey, name="passkey"),
             path("sign-in/<slug:tenant>/", self.sign_in_of, name="sign_in_of"),
             path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
             path("playground/", self.admin_view(self.playground), name="playground"),
@@ -168,6 +171,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("search/", self.admin_view(self.search_documents), name="retrieval_search"),
             path("search/judge/", self.admin_view(search_page.judge), name="retrieval_judge"),
             path("account/second-factor/", self.own_factor, name="own_factor"),
+            path("account/passkeys/begin/", self.begin_own_passkey, name="begin_own_passkey"),
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
         return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
@@ -189,6 +193,20 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def own_factor(self, request: HttpRequest) -> HttpResponse:
         """The signed-in person's own second factor."""
         return second_factor.own(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    def passkey(self, request: HttpRequest) -> HttpResponse:
+        """Signing in with a passkey alone."""
+        if request.method != "POST":
+            return HttpResponseRedirect(reverse("admin:login"))
+        return passkey_pages.sign_in(request, self._onward(request), self._sign_in_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    @method_decorator(require_POST)
+    def begin_own_passkey(self, request: HttpRequest) -> HttpResponse:
+        """The beginning of a new passkey of the signed-in person."""
+        return second_factor.begin_passkey(request)
 
     def playground(self, request: HttpRequest) -> HttpResponse:
         """What happens to this prompt?"""

@@ -15,13 +15,15 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.safestring import SafeString
 
-from tenants import second_factor
+from tenants import passkeys, second_factor
 from tenants.errors import Taken, TooManyTries
 from tenants.isolation import Scope, scope
 from tenants.models import User
 from tenants.sessions import is_own, mark_proven
 
-from .sign_in import may_try, open_session, record_refusal
+from . import passkey_pages
+from .passkey_pages import password_is_right as _password_is_right
+from .sign_in import open_session, record_refusal
 
 #: where the session keeps who has shown their password, and nothing else yet
 HALF = "half"
@@ -53,24 +55,45 @@ def enter(request: HttpRequest, person: User, onward: str) -> HttpResponse:
 
 def ask(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """Asks for a code; with the right one the person is signed in."""
-    half = request.session.get(HALF)
-    person = _person(half) if half else None
+    half, person = _half(request)
     if half is None or person is None:
         return HttpResponseRedirect(reverse("admin:login"))
-    context |= {"title": "Second factor", "person": person}
     status, problem = 200, ""
     if request.method == "POST":
-        try:
-            kind = second_factor.check(person, request.POST.get("code", ""))
-        except TooManyTries as refusal:
-            kind, problem, status = "", str(refusal), 429
+        kind, problem, status = _check(request, person)
         if kind:
             del request.session[HALF]
             open_session(request, person, factor=kind)
             return HttpResponseRedirect(half["next"])
+    ways = {"codes": second_factor.has_authenticator(person), "passkeys": bool(passkeys.listed(person))}
+    context |= {"title": "Second factor", "person": person, "problem": problem, **ways}
+    return TemplateResponse(request, "console/second_factor.html", context, status=status)
+
+
+def ask_passkey(request: HttpRequest) -> HttpResponse:
+    """What the browser asks a passkey of whoever has shown their password for."""
+    _, person = _half(request)
+    if person is None:
+        return passkey_pages.problem("It took too long. Start again with your password.", 403)
+    return passkey_pages.begin_behind_password(request, person)
+
+
+def _check(request: HttpRequest, person: User) -> tuple[str, str, int]:
+    """What was shown, '' when it is wrong, with the sentence about it and the status; refusals are recorded."""
+    if "answer" in request.POST:
+        return passkey_pages.check_behind_password(request, person)
+    try:
+        kind, problem, status = second_factor.check(person, request.POST.get("code", "")), WRONG, 200
+    except TooManyTries as refusal:
+        kind, problem, status = "", str(refusal), 429
+    if not kind:
         record_refusal(request, person.email, factor=True)
-        problem = problem or WRONG
-    return TemplateResponse(request, "console/second_factor.html", {**context, "problem": problem}, status=status)
+    return kind, problem, status
+
+
+def _half(request: HttpRequest) -> tuple[dict[str, Any] | None, User | None]:
+    half = request.session.get(HALF)
+    return half, _person(half) if half else None
 
 
 def _person(half: dict[str, Any]) -> User | None:
@@ -114,8 +137,11 @@ def _signed_in(request: HttpRequest) -> User | None:
 
 
 def _shown(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse:
-    if person.second_factor_at is not None:
+    context |= {"passkeys": passkeys.listed(person), "authenticator": second_factor.has_authenticator(person)}
+    if context["authenticator"]:
         return TemplateResponse(request, PAGE, {**context, "left": second_factor.left(person)})
+    if context["passkeys"] and "authenticator" not in request.GET:
+        return TemplateResponse(request, PAGE, context)
     return _set_up(request, second_factor.begin(person), context)
 
 
@@ -132,7 +158,7 @@ def picture(address: str) -> SafeString:
 
 def _confirm(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
     sealed = request.session.get(FRESH)
-    if not sealed or person.second_factor_at is not None:
+    if not sealed or second_factor.has_authenticator(person):
         return None
     try:
         codes = second_factor.confirm(person, sealed, request.POST.get("code", ""))
@@ -140,6 +166,7 @@ def _confirm(request: HttpRequest, person: User, context: dict[str, Any]) -> Htt
         return HttpResponseRedirect(request.path)
     if codes is None:
         context["problem"] = "This code is wrong. Take the one that your authenticator shows now."
+        context["passkeys"] = passkeys.listed(person)
         return _set_up(request, second_factor.begun(person, sealed), context)
     del request.session[FRESH]
     mark_proven(request.session, person)
@@ -156,23 +183,46 @@ def _remove(request: HttpRequest, person: User, context: dict[str, Any]) -> Http
     if not _password_is_right(request, person, context):
         return None
     second_factor.remove(person)
+    mark_proven(request.session, person)
     return HttpResponseRedirect(request.path)
 
 
-def _password_is_right(request: HttpRequest, person: User, context: dict[str, Any]) -> bool:
-    """Whoever finds an open browser does not weaken the account; nor do they guess on."""
-    if not may_try(request, person.email):
-        context["problem"] = "Too many wrong passwords from here. Wait a quarter of an hour, then try again."
-        return False
-    if person.check_password(request.POST.get("password", "")):
-        return True
-    record_refusal(request, person.email)
-    context["problem"] = "This is not your password."
-    return False
+def begin_passkey(request: HttpRequest) -> HttpResponse:
+    """What the browser makes a new passkey of the signed-in person of; it asks for the password."""
+    person = _signed_in(request)
+    if person is None:
+        return passkey_pages.problem("You are no longer signed in. Sign in again.", 403)
+    context: dict[str, Any] = {}
+    if not _password_is_right(request, person, context):
+        return passkey_pages.problem(context["problem"], 403)
+    return passkey_pages.begin_adding(request, person)
+
+
+def _add_passkey(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
+    if not passkey_pages.add(request, person, context):
+        return None
+    mark_proven(request.session, person)
+    return HttpResponseRedirect(request.path)
+
+
+def _remove_passkey(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
+    if not _password_is_right(request, person, context):
+        return None
+    try:
+        gone = passkeys.remove(person, UUID(request.POST.get("passkey", "")))
+    except ValueError:
+        gone = False
+    if not gone:
+        context["problem"] = "This passkey was removed already."
+        return None
+    mark_proven(request.session, person)
+    return HttpResponseRedirect(request.path)
 
 
 _ACTS: dict[str, Callable[[HttpRequest, User, dict[str, Any]], HttpResponse | None]] = {
     "confirm": _confirm,
     "renew": _renew,
     "remove": _remove,
+    "add_passkey": _add_passkey,
+    "remove_passkey": _remove_passkey,
 }

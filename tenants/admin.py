@@ -197,7 +197,9 @@ class PeoplePage(TenantAdmin):
             state_reason(form.cleaned_data["reason"])
             if inputs.attempt(form, lambda: second_factor.reset(found)):
                 messages.success(
-                    request, f"{found.user} signs in with the password alone, until they set up a new one."
+                    request,
+                    f"{found.user} signs in with the password alone, until they set up a new one. "
+                    "Their passkeys were removed as well.",
                 )
                 return HttpResponseRedirect(reverse("admin:tenants_membership_changelist"))
         return inputs.form_page(

@@ -6,6 +6,7 @@ TenantsError
  ├── NotAllowed             somebody would hand out more than they have
  ├── Taken                  the name is in use
  ├── TooManyTries           codes are being guessed
+ ├── PasskeyRefused         a passkey does not show what it should
  ├── ProviderRefused        an identity provider does not sign this person in here
  └── ProviderUnavailable    an identity provider cannot be asked
 """
@@ -50,6 +51,17 @@ class TooManyTries(TenantsError):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
+
+
+class PasskeyRefused(TenantsError):
+    """This passkey was not accepted. Try again; if it stays so, sign in another way and set it up anew.
+
+    `reason` is for the audit trail, not for whoever tries.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__((self.__doc__ or "").partition("\n")[0])
+        self.reason = reason
 
 
 class ProviderRefused(TenantsError):

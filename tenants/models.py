@@ -131,6 +131,29 @@ class SecondFactor(models.Model):
         return "second factor"
 
 
+class Passkey(models.Model):
+    """A person's passkey (WebAuthn). `public` is what verifies it (the credential with its public key), `counter` the
+    number of signatures it told last, `last_challenge` a hash of the challenge it answered last: none is answered
+    twice. Personal data: that a person has one, what they call it, when it was used.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=100)
+    credential = models.BinaryField(unique=True)
+    public = models.BinaryField()
+    counter = models.BigIntegerField(default=0)
+    last_challenge = models.BinaryField(default=b"")
+    used_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Membership(TenantModel):
     """A person's place in a tenant: a role, departments and a clearance. Personal data: who belongs where."""
 

@@ -24,7 +24,7 @@ from . import services
 from .errors import NotAllowed, Taken, TooManyTries
 from .isolation import Scope, current, scope
 from .keys import ALPHABET
-from .models import Membership, SecondFactor, User
+from .models import Membership, Passkey, SecondFactor, User
 from .sealing import seal, unseal
 
 PERIOD = 30  #: seconds of a step
@@ -67,11 +67,12 @@ def confirm(person: User, sealed: str, code: str) -> list[str] | None:
     codes, now = _new_codes(), timezone.now()
     made = {"sealed": _seal(secret, person.pk), "last_step": step, "recovery": [_digest(code) for code in codes]}
     try:
-        with scope(_own(person)):
+        with scope(own(person)):
+            hold(person)
             SecondFactor.objects.create(user=person, **made)
-            _mark(person, now)
+            mark(person, now)
     except IntegrityError as error:
-        raise Taken("You have a second factor already. Remove it first.") from error
+        raise Taken("You have an authenticator already. Remove it first.") from error
     return codes
 
 
@@ -87,7 +88,7 @@ def _fresh(secret: str, person: User) -> Fresh:
 
 def check(person: User, code: str) -> str:
     """What a code is: `totp` or `recovery`, used up with this; '' when it is wrong. Raises TooManyTries."""
-    with scope(_own(person)):
+    with scope(own(person)):
         found = SecondFactor.objects.filter(user=person).first()
         if found is None or not _may_try(person):
             return ""
@@ -99,7 +100,7 @@ def check(person: User, code: str) -> str:
 
 def left(person: User) -> int:
     """How many recovery codes a person has."""
-    with scope(_own(person)):
+    with scope(own(person)):
         found = SecondFactor.objects.filter(user=person).first()
     return len(found.recovery) if found is not None else 0
 
@@ -107,21 +108,40 @@ def left(person: User) -> int:
 def renew_codes(person: User) -> list[str]:
     """New recovery codes in the place of all before."""
     codes = _new_codes()
-    with scope(_own(person)):
+    with scope(own(person)):
         factors = SecondFactor.objects.filter(user=person)
         factors.update(recovery=[_digest(code) for code in codes])
     return codes
 
 
+def has_authenticator(person: User) -> bool:
+    """Whether the person has codes; otherwise their second factor, if they have one, is a passkey."""
+    with scope(own(person)):
+        return SecondFactor.objects.filter(user=person).exists()
+
+
 def remove(person: User) -> None:
-    """Signing in needs the password alone again."""
-    with scope(_own(person)):
+    """Codes are worth nothing any more: signing in needs the password alone again, or a passkey behind it."""
+    with scope(own(person)):
+        hold(person)
         SecondFactor.objects.filter(user=person).delete()
-        _mark(person, None)
+        settle(person)
+
+
+def hold(person: User) -> bool:
+    """One change of a person's factors after the other, until the transaction ends; whether they have any now."""
+    kept = User.objects.select_for_update().only("second_factor_at").filter(pk=person.pk).first()
+    return kept is not None and kept.second_factor_at is not None
+
+
+def settle(person: User) -> None:
+    """After one was removed: what is left is the second factor from now on, for all sessions; or there is none."""
+    left = SecondFactor.objects.filter(user=person).exists() or Passkey.objects.filter(user=person).exists()
+    mark(person, timezone.now() if left else None)
 
 
 def reset(place: Membership) -> Membership:
-    """Removes the factor of a member who lost it. Raises NotAllowed.
+    """Removes the factor of a member who lost it, codes and passkeys. Raises NotAllowed.
 
     A person's factor guards all of their tenants: only those help who made the account, and the platform's people.
     """
@@ -131,14 +151,17 @@ def reset(place: Membership) -> Membership:
             "This account was not made in this tenant, and guards more than this tenant. Ask the platform's operator "
             "to reset its second factor."
         )
-    remove(place.user)
+    with scope(own(place.user)):
+        hold(place.user)
+        Passkey.objects.filter(user=place.user).delete()
+        remove(place.user)
     return place
 
 
 # -- how it is kept ---------------------------------------------------------------------------------------------------
 
 
-def _own(person: User) -> Scope:
+def own(person: User) -> Scope:
     """The person's own rows; what is changed in an open tenant is signed there as everything else is."""
     opened = current()
     return Scope(
@@ -146,7 +169,8 @@ def _own(person: User) -> Scope:
     )
 
 
-def _mark(person: User, since: object) -> None:
+def mark(person: User, since: object) -> None:
+    """Since when signing in needs a second factor; sessions that have not seen this one are asked again."""
     User.objects.filter(pk=person.pk).update(second_factor_at=since)
     person.second_factor_at = since  # type: ignore[assignment]
 

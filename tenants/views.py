@@ -127,7 +127,9 @@ class UserView(mixins.CreateModelMixin, ReadView):
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"], url_path="reset-second-factor")
     def reset_second_factor(self, request: Request, pk: str = "") -> Response:
-        """Lets a person who lost their second factor sign in without it; their account was made in this tenant."""
+        """Lets a person who lost their second factor sign in without it: codes and passkeys are removed.
+
+        Their account was made in this tenant."""
         place = Membership.objects.select_related("user").get(tenant=self.caller.tenant, user=self.get_object())
         _allowed(lambda: second_factor.reset(place))
         return Response(status=204)

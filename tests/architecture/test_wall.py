@@ -20,7 +20,7 @@ EXCEPTIONS = {
 }
 
 #: Protected tables whose rows are not of one tenant alone: they have no tenant_id, but policies all the same.
-ACROSS_TENANTS = {"tenants_tenant", "tenants_user", "tenants_secondfactor"}
+ACROSS_TENANTS = {"tenants_tenant", "tenants_user", "tenants_secondfactor", "tenants_passkey"}
 
 #: The only privileges of the application's role on append-only tables.
 APPEND_ONLY = {

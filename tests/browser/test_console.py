@@ -45,6 +45,7 @@ PAGES = [
     "/console/tenants/groupmapping/",
     "/console/tenants/groupmapping/add/",
     "/console/tenants/groupmapping/key/",
+    "/console/account/second-factor/",
     "/console/billing/usage/",
     "/console/billing/budget/",
     "/console/billing/budget/add/",
