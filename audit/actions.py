@@ -34,6 +34,8 @@ class Action(StrEnum):
     DOCUMENT_READ = "document.read"
     DOCUMENT_SEARCH = "document.search"
     DOCUMENT_SEARCH_AS = "document.search_as"
+    PASSWORD_ASK = "password.ask"  # noqa: S105
+    PASSWORD_RESET = "password.reset"  # noqa: S105
     TEXT_REDACT = "text.redact"
     TEXT_RESTORE = "text.restore"
     VAULT_REVEAL = "vault.reveal"
@@ -76,6 +78,8 @@ SENTENCES: dict[Action, str] = {
     Action.DOCUMENT_READ: "A document was read.",
     Action.DOCUMENT_SEARCH: "Documents were searched.",
     Action.DOCUMENT_SEARCH_AS: "Documents were searched as somebody else sees them.",
+    Action.PASSWORD_ASK: "A link for a forgotten password was asked for.",
+    Action.PASSWORD_RESET: "A forgotten password was replaced by a new one.",
     Action.TEXT_REDACT: "Personal data was replaced in a text.",
     Action.TEXT_RESTORE: "Placeholders in a text were restored.",
     Action.VAULT_REVEAL: "An original behind a placeholder was revealed.",

@@ -29,7 +29,7 @@ from tenants.models import Tenant, User
 from tenants.services import must_set_up_factor, scope_of_member
 from tenants.sessions import confinement, is_proven
 
-from . import joining, overview, passkey_pages, playground, provider_sign_in, second_factor
+from . import forgotten, joining, overview, passkey_pages, playground, provider_sign_in, second_factor
 from .related import KeyUse, names_of, own_deployments, prices_of, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
@@ -160,6 +160,9 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("open/<uuid:tenant>/", self.admin_view(require_POST(self.open_tenant)), name="open_tenant"),
             path("invitation/<str:token>/", never_cache(joining.open_link), name="open_invitation"),
             path("invitation/", self.join, name="join"),
+            path("forgotten/", self.forgotten, name="forgotten"),
+            path("password/<uuid:person>/<str:token>/", never_cache(forgotten.open_link), name="open_password_link"),
+            path("password/", self.new_password, name="new_password"),
             path("second-factor/", self.second_factor, name="second_factor"),
             path("second-factor/begin/", never_cache(require_POST(second_factor.ask_passkey)), name="ask_passkey"),
             path("passkey/begin/", never_cache(require_POST(passkey_pages.begin_alone)), name="begin_passkey"),
@@ -175,6 +178,17 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         ]
         unused = {"app_list", "search"}  # the groups of the navigation are the pages' order; search is the lists' own
         return own + [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+
+    @method_decorator(never_cache)
+    def forgotten(self, request: HttpRequest) -> HttpResponse:
+        """A link for whoever has forgotten their password."""
+        return forgotten.ask(request, self.each_context(request))
+
+    @method_decorator(never_cache)
+    @method_decorator(sensitive_post_parameters())
+    def new_password(self, request: HttpRequest) -> HttpResponse:
+        """A new password, for whoever has opened their link."""
+        return forgotten.choose(request, self.each_context(request))
 
     @method_decorator(never_cache)
     @method_decorator(sensitive_post_parameters())

@@ -76,7 +76,7 @@ def may_try(request: HttpRequest, email: str) -> bool:
         return True
     since = timezone.now() - PAUSE
     failed = Event.objects.filter(id__gte=first_id(since), time__gte=since, action="session.refused")
-    for opened in _places(person):
+    for opened in places(person):
         with scope(opened):
             if failed.filter(actor_id=str(person.pk), detail__address=address(request)).count() >= ATTEMPTS:
                 return False
@@ -87,7 +87,7 @@ def record_refusal(request: HttpRequest, email: str, **more: Any) -> None:
     """Writes a failed attempt to the trail of each of the person's tenants; an unknown address has none."""
     person = _person(email)
     detail = {"address": address(request), **more}
-    for opened in _places(person) if person is not None else []:
+    for opened in places(person) if person is not None else []:
         with scope(opened):
             record("session.refused", decision="deny", object_type="session", detail=detail)
 
@@ -102,7 +102,8 @@ def _person(email: str) -> User | None:
         return User.objects.filter(email=email.lower()).first() if email else None
 
 
-def _places(person: User) -> list[Scope]:
+def places(person: User) -> list[Scope]:
+    """A scope in each of a person's tenants, in which what they do is recorded as theirs."""
     actor = {"type": "user", "id": str(person.pk), "name": str(person)}
     with scope(Scope(user=person.pk)):
         tenants = Membership.objects.filter(user=person).values_list("tenant_id", flat=True)
