@@ -150,6 +150,9 @@ class PeoplePage(TenantAdmin):
 
     @admin.display(description="role", ordering="role")
     def place(self, membership: Membership) -> SafeString:
+        if not membership.agreed:
+            why = "Another organisation made this account. Invite the person: they open their place by the link."
+            return cells.label(f"{membership.get_role_display()}, not agreed", "warn", why)
         return cells.label(membership.get_role_display(), "note" if membership.role == Role.OWNER else "plain")
 
     @admin.display(description="clearance", ordering="clearance")

@@ -100,7 +100,7 @@ def _joined(provider: IdentityProvider, issuer: Issuer, claims: Mapping[str, Any
     user = services.make_user(email, str(claims.get("name") or "")[:200])
     try:
         if held is not None:
-            invitations.accept(held, user)
+            invitations.accept(held, user, account=False)
         else:
             _made_member(issuer, claims, user)
     except TenantsError as error:

@@ -59,7 +59,10 @@ def invite(
     services.check_giving(role, clearance)
     email = email.strip().lower()
     place = Membership.objects.select_related("user").filter(tenant_id=current(), user__email=email).first()
-    if place is not None:
+    if place is not None and not place.agreed:
+        services.check_giving(place.role, place.clearance)
+        role, clearance = place.role, place.clearance
+    elif place is not None:
         role, clearance = _to_give_a_password(place)
     _make_room(email)
     made = Invitation.objects.create(
@@ -258,10 +261,11 @@ def join(invitation: Invitation, name: str, password: str) -> tuple[User, Member
         raise Taken(_KNOWN) from error
 
 
-def accept(invitation: Invitation, user: User) -> Membership:
+def accept(invitation: Invitation, user: User, *, account: bool = True) -> Membership:
     """The person's place, once; who belongs to the tenant already keeps theirs.
 
-    The caller has made sure that the person has the invitation's address. Raises NotAllowed when the invitation is
+    The caller has made sure that the person has the invitation's address and, with `account`, the account's own
+    way in; a provider's word is about the address alone. Raises NotAllowed when the invitation is
     over, or whoever made it may not give the place any more.
     """
     actor = {"type": "user", "id": str(user.pk), "name": str(user)}
@@ -272,7 +276,14 @@ def accept(invitation: Invitation, user: User) -> Membership:
             raise NotAllowed(_OVER)
         place = Membership.objects.filter(tenant_id=invitation.tenant_id, user=user).first()
         _check_inviter(invitation, place or invitation)
-        return place or services.place_person(user, invitation.role, invitation.clearance, invitation.departments)
+        if place is None:
+            agreed = True if account else None
+            where = invitation.departments
+            return services.place_person(user, invitation.role, invitation.clearance, where, agreed=agreed)
+        if account and not place.agreed:
+            place.agreed = True
+            place.save(update_fields=["agreed"])
+        return place
 
 
 def _check_inviter(invitation: Invitation, place: Membership | Invitation) -> None:

@@ -155,9 +155,14 @@ class Passkey(models.Model):
 
 
 class Membership(TenantModel):
-    """A person's place in a tenant: a role, departments and a clearance. Personal data: who belongs where."""
+    """A person's place in a tenant: a role, departments and a clearance. Personal data: who belongs where.
+
+    `agreed`: whoever has the account's password may open it. Not so while another tenant made the account and nobody
+    has shown yet that the address is theirs: until then only this tenant's own provider opens it for them.
+    """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    agreed = models.BooleanField(default=True, editable=False)
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.MEMBER)
     clearance = models.PositiveSmallIntegerField(choices=Clearance.choices, default=Clearance.INTERNAL)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -77,8 +77,8 @@ class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
 
     class Meta:
         model = Membership
-        fields = ("id", "user", "role", "departments", "clearance", "created_at")
-        read_only_fields = ("id", "created_at")
+        fields = ("id", "user", "role", "departments", "clearance", "agreed", "created_at")
+        read_only_fields = ("id", "agreed", "created_at")
 
     def to_representation(self, instance: Membership) -> dict[str, Any]:
         return {
@@ -89,6 +89,7 @@ class MembershipSerializer(Strict, serializers.ModelSerializer[Membership]):
             "role": instance.role,
             "clearance": Clearance().to_representation(instance.clearance),
             "departments": [department.slug for department in instance.departments.all()],
+            "agreed": instance.agreed,
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }
 

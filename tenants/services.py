@@ -152,7 +152,8 @@ def _own_opening(request: HttpRequest, person: UUID) -> _Opening | None:
     user = User.objects.filter(pk=person, is_active=True).first()
     if user is None or not is_proven(request.session, user):
         return None
-    places = {place.tenant_id: place for place in Membership.objects.filter(user=user).select_related("tenant")}
+    agreed = Membership.objects.filter(user=user, agreed=True)
+    places = {place.tenant_id: place for place in agreed.select_related("tenant")}
     platform = places.get(PLATFORM)
     chosen = request.session.get(TENANT_KEY)
     wanted = UUID(chosen) if chosen else None
@@ -280,9 +281,14 @@ def add_person(
     user = make_user(email, name, password)
     if Membership.objects.filter(user=user).exists():
         raise Taken(f"{user.email} belongs to this tenant already.")
-    place = Membership.objects.create(user=user, role=role, clearance=clearance)
+    place = Membership.objects.create(user=user, role=role, clearance=clearance, agreed=is_home(user))
     _set_departments(place, departments)
     return place
+
+
+def is_home(user: User) -> bool:
+    """Whether the open tenant made the account, so that its password was given to nobody from elsewhere."""
+    return user.home is None or str(user.home) == current()
 
 
 def make_user(email: str, name: str, password: str | None = None) -> User:
@@ -295,14 +301,18 @@ def make_user(email: str, name: str, password: str | None = None) -> User:
     user = User(email=email, name=name)
     user.set_password(password or None)
     user.save(force_insert=True)
+    user.home = UUID(current()) if current() else None  # as the database has noted it
     return user
 
 
-def place_person(user: User, role: str, clearance: int, departments: Iterable[UUID]) -> Membership:
+def place_person(
+    user: User, role: str, clearance: int, departments: Iterable[UUID], *, agreed: bool | None = None
+) -> Membership:
     """A person's place in the open tenant, which somebody who may has decided on before; departments that are gone
-    are left out.
+    are left out. `agreed` says that they have shown that the address and the account are theirs; None: nobody asked.
     """
-    place = Membership.objects.create(user=user, role=role, clearance=clearance)
+    agreed = is_home(user) if agreed is None else agreed
+    place = Membership.objects.create(user=user, role=role, clearance=clearance, agreed=agreed)
     _set_departments(place, Department.objects.filter(pk__in=list(departments)))
     return place
 

@@ -86,9 +86,11 @@ def _read(request: HttpRequest) -> Member | None:
     user, opened = getattr(request, "user", None), current()
     if user is None or not user.is_authenticated or not user.is_active or not opened:
         return None
-    places = {place.tenant_id: place for place in Membership.objects.filter(user=user)}
+    vouched = confinement(request.session) is not None
+    found = Membership.objects.filter(user=user)
+    places = {place.tenant_id: place for place in (found if vouched else found.filter(agreed=True))}
     platform = places.get(PLATFORM)
-    operator = platform is not None and platform.role in OPENERS and confinement(request.session) is None
+    operator = platform is not None and platform.role in OPENERS and not vouched
     place = places.get(UUID(opened)) or (platform if operator else None)
     if place is None:
         return None

@@ -121,7 +121,7 @@ def _join(row: ScimUser, values: UserValues) -> Membership:
     place = Membership.objects.filter(tenant_id=current(), user_id=person.pk).first()
     if place is None:
         role, clearance = LEAST
-        return Membership.objects.create(user=person, role=role, clearance=clearance)
+        return services.place_person(person, role, clearance, ())
     other = ScimUser.objects.filter(membership=place).exclude(pk=row.pk).first()
     if other is not None:
         raise Taken(f"The address {values.address} is that of the user {other.user_name!r}.")

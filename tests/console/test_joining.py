@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import Event
-from tenants import invitations
+from tenants import invitations, services
 from tenants.errors import TenantsError
 from tenants.isolation import Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
@@ -221,3 +221,19 @@ def test_an_admin_does_not_touch_an_owners_invitation(acme, as_role):
         answer = as_role("admin").post(f"/console/tenants/invitation/{made.pk}/{verb}/", {"post": "yes"})
         assert answer.status_code == 403
     assert opened(link).get(JOIN).status_code == 200
+
+
+def test_an_account_that_another_tenant_made_opens_no_place_before_its_holder_agreed(acme, globex):
+    """Whoever made the account knows its password; the link that was sent to its address they do not have."""
+    squatted = account(house=globex)
+    with acme.open():
+        place = services.add_person(squatted.email, "", "developer", 2, [])
+    assert not place.agreed
+    client = Client()
+    client.post("/console/login/", {"username": squatted.email, "password": PASSWORD})
+    assert acme.name.title() not in client.get("/console/").content.decode()
+    _, link = invited(acme, squatted.email)
+    assert client.get(link)["location"] == JOIN
+    assert client.post(JOIN)["location"] == "/console/"
+    assert acme.name.title() in client.get("/console/").content.decode()
+    assert place_in(acme, squatted.email).agreed
