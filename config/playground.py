@@ -38,7 +38,7 @@ from tenants.data import Caller
 from tenants.errors import DirectoryUnavailable, UnknownCredential
 from tenants.ids import uuid7
 from tenants.models import ApiKey
-from tenants.services import calling_member
+from tenants.services import calling_member, could_make
 from tenants.snapshot import Snapshot
 
 from .sign_in import address
@@ -125,13 +125,12 @@ def _models(caller: Caller) -> list[str]:
 
 
 def _keys(member: Member) -> list[ApiKey]:
-    """The keys that this person may try: those whose secret they could have, because they may renew it."""
+    """The keys that this person may try: those that they may renew, and so could have the secret of."""
     if not member.may("keys.change"):
         return []
     found = visible_keys(member) if member.may("keys.all") else ApiKey.objects.filter(user_id=member.user)
-    now = timezone.now()
-    alive = found.filter(revoked_at=None).exclude(expires_at__lte=now)
-    return list(alive.select_related("department").order_by("name"))
+    alive = found.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+    return could_make(alive.select_related("department").order_by("name"))
 
 
 def _key(request: HttpRequest) -> UUID | None:

@@ -49,6 +49,7 @@ __all__ = [
     "change_key",
     "change_place",
     "check_giving",
+    "could_make",
     "end_place",
     "is_visiting",
     "make_department",
@@ -454,6 +455,25 @@ def rotate_key(key: ApiKey, grace_seconds: int = 0) -> tuple[ApiKey, str]:
     key.revoked_at = timezone.now() + timedelta(seconds=grace_seconds)
     key.save(update_fields=["revoked_at"])
     return made, text
+
+
+def could_make(found: Iterable[ApiKey]) -> list[ApiKey]:
+    """Of keys, those that the one whose scope is open could make: whoever uses them gains nothing that they lack."""
+    found, maker = list(found), _maker()
+    further: dict[UUID, list[Department]] = {}
+    for row in ApiKeyDepartment.objects.filter(key__in=found).select_related("department"):
+        further.setdefault(row.key_id, []).append(row.department)
+    able = []
+    for key in found:
+        restricted = {name: getattr(key, name) for name in Maker.RESTRICTED}
+        try:
+            maker.must_outrank(key.role, key.clearance)
+            maker.must_reach([key.department, *further.get(key.pk, ())])
+            maker.within(restricted)
+        except NotAllowed:
+            continue
+        able.append(key)
+    return able
 
 
 def _lives(key: ApiKey) -> bool:

@@ -29,14 +29,14 @@ Enter = Callable[[str], httpx.Client]
 
 @pytest.fixture(scope="module")
 def enter(gateway: Gateway) -> Iterator[Enter]:
-    """Signs somebody of a role in; the client sends their CSRF token."""
+    """Signs somebody of a role in (`admin`, or another one as `admin/2`); the client sends their CSRF token."""
     clients: dict[str, httpx.Client] = {}
 
     def signed_in(role: str) -> httpx.Client:
         if role not in clients:
-            email = f"{role}-{token_hex(4)}@acme.example"
+            email, plain = f"{token_hex(4)}@acme.example", role.partition("/")[0]
             with scope(gateway.acme.id):
-                add_person(email, role.title(), role, 1, [gateway.acme.departments["legal"]], PASSWORD)
+                add_person(email, role.title(), plain, 1, [gateway.acme.departments["legal"]], PASSWORD)
             client = clients[role] = httpx.Client(base_url=gateway.root, timeout=30)
             client.get("/console/login/")
             login = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
@@ -225,3 +225,15 @@ def test_a_key_is_tried_within_its_own_bounds(gateway: Gateway, enter: Enter):
     key = new_key(gateway, enter("owner"), name="narrow", models=[gateway["echo"]])
     name, refused = play(enter("owner"), gateway["fixed"], "Hello", key=key)[0]
     assert (name, refused["error"]["code"]) == ("refused", "model_not_allowed")
+
+
+def test_a_key_above_oneself_is_not_there_to_try(gateway: Gateway, enter: Enter):
+    """Nobody reads by a key what they could not hand out: neither above their clearance nor above their role."""
+    owner = gateway.acme.owner_key
+    above = ({"name": "secret", "clearance": "restricted"}, {"name": "owner's", "role": "owner"})
+    made = [gateway.manage("POST", "api-keys", {"department": "sales", **key}, owner, expect=201) for key in above]
+    admin = enter("admin/2")
+    for key in (one["id"] for one in made):
+        assert f'value="{key}"' not in admin.get(PAGE).text
+        refused = admin.post(CALL, params={"key": key}, json={"model": gateway["fixed"], "messages": []})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "key")
