@@ -22,7 +22,7 @@ from gateway.models import Provider
 from policies.models import Policy, PolicyState
 from retrieval.models import Document
 from tenants.console import cells
-from tenants.console.member import Member, visible_keys
+from tenants.console.member import Member, callers_seen, visible_keys
 from tenants.console.periods import days_back
 from tenants.models import ApiKey, Department
 from tenants.roles import Role
@@ -135,15 +135,13 @@ def _usage(member: Member, since: datetime) -> dict[date, tuple[int, Decimal]]:
     return {date.fromisoformat(row["day"]): (row["calls"], Decimal(row["cost"])) for row in rows}
 
 
-def _actors(member: Member) -> list[str] | None:
-    """Whose calls this person sees; None: all."""
-    if member.may("events.all"):
-        return None
-    return [str(key) for key in visible_keys(member).values_list("id", flat=True)]
-
-
 def _events(member: Member, period: Period, since: datetime) -> dict[datetime, tuple[int, Decimal, int, int]]:
-    asked: dict[str, Any] = {"slot": period.slot, "first": first_id(since), "since": since, "actors": _actors(member)}
+    asked: dict[str, Any] = {
+        "slot": period.slot,
+        "first": first_id(since),
+        "since": since,
+        "actors": callers_seen(member),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS, asked)
         return {row[0]: (row[1], row[2], row[3], row[4]) for row in cursor.fetchall()}
@@ -151,7 +149,7 @@ def _events(member: Member, period: Period, since: datetime) -> dict[datetime, t
 
 def _latency(member: Member, period: Period) -> str:
     """Within which time 95 of 100 calls were answered, in words; '' without calls."""
-    found = health.latency(period.begin(), _actors(member))
+    found = health.latency(period.begin(), callers_seen(member))
     return "" if found is None else _duration(found)
 
 
@@ -171,10 +169,9 @@ def _health(member: Member) -> list[dict[str, Any]]:
             "failed": one.failed,
             "slow": "" if one.slow_ms is None else _duration(one.slow_ms),
             "error": one.reason,
-            "answered_at": one.answered_at,
         }
         for one in sorted(
-            health.deployments(timezone.now() - health.LATELY, _actors(member)), key=lambda one: not one.failing
+            health.deployments(timezone.now() - health.LATELY, callers_seen(member)), key=lambda one: not one.failing
         )
     ]
 

@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from audit import health
 from tenants.console import cells
 from tenants.console import forms as inputs
-from tenants.console.member import Member, member_of, visible_keys
+from tenants.console.member import callers_seen, member_of
 from tenants.console.pages import PlainReferences, ScopedForm, TenantAdmin, counted
 from tenants.isolation import PLATFORM, current
 
@@ -48,13 +48,6 @@ KINDS = {
     "extractive": "built-in, quotes documents",
     "scripted": "scripted, for tests",
 }
-
-
-def _actors(member: Member) -> list[str] | None:
-    """Whose calls this person sees; None: all."""
-    if member.may("events.all"):
-        return None
-    return [str(key) for key in visible_keys(member).values_list("id", flat=True)]
 
 
 def whose(row: Provider | Deployment | Model) -> SafeString:
@@ -323,7 +316,9 @@ class ModelPage(SharedAdmin):
         routes = list(model.routes.all())
         if not routes or not member.may("routes.view"):
             return None
-        seen = {one.deployment: one for one in health.deployments(timezone.now() - timedelta(days=1), _actors(member))}
+        seen = {
+            one.deployment: one for one in health.deployments(timezone.now() - timedelta(days=1), callers_seen(member))
+        }
         ids = [route.deployment_id for route in routes]
         prices = self.admin_site.prices_of(ids) if member.may("prices.view") else {}
         heaviest = max(route.weight for route in routes) or 1

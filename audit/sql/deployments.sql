@@ -1,8 +1,10 @@
 -- How deployments did in the newest calls of the open tenant (at most %(most)s since %(since)s): how often they answered
 -- and how fast, how often they failed and with what, and when each happened last.
+-- A call names the deployment that ended it: that one answered unless the call's reason is a vendor's failure or the client's
+-- end. What failed before it, be it the same one, stands in the detail.
 -- %(actors)s: the keys whose calls count (null: all).
 with recent as materialized (
-    select time, deployment, latency_ms, detail
+    select time, deployment, latency_ms, reason, detail
     from audit_event
     where id >= %(first)s and time >= %(since)s and action = 'call.outcome'
       and (%(actors)s::text[] is null or actor_id = any(%(actors)s))
@@ -16,8 +18,7 @@ with recent as materialized (
 ), tried as (
     select r.time, r.deployment, r.latency_ms, null as error
     from recent r
-    where r.deployment <> '' and not coalesce(r.detail -> 'failed' @> jsonb_build_array(
-        jsonb_build_object('deployment', r.deployment)), false)
+    where r.deployment <> '' and r.reason not like 'upstream%%' and r.reason not in ('interrupted', 'revoked')
     union all
     select time, deployment, null, error from failed
 )

@@ -120,3 +120,10 @@ def visible_keys(member: Member) -> QuerySet[ApiKey]:
     if member.role == Role.DEVELOPER:
         own |= Q(department_id__in=member.departments or ())
     return ApiKey.objects.filter(own)
+
+
+def callers_seen(member: Member) -> list[str] | None:
+    """Whose calls this person sees, as the trail names them; None: all."""
+    if member.may("events.all"):
+        return None
+    return [str(key) for key in visible_keys(member).values_list("id", flat=True)]

@@ -23,12 +23,13 @@ def tenant(database: None) -> Any:
         return make_tenant(f"health-{token_hex(4)}", "Health")[0].pk
 
 
-def outcome(deployment: str, latency: float, actor: str = "a", **detail: Any) -> None:
+def outcome(deployment: str, latency: float, actor: str = "a", reason: str = "", **detail: Any) -> None:
     Event.objects.create(
         action="call.outcome",
         actor_type="key",
         actor_id=actor,
         deployment=deployment,
+        reason=reason,
         latency_ms=latency,
         detail=detail,
     )
@@ -53,7 +54,8 @@ def test_a_deployment_that_answers_after_another_failed(tenant: Any):
 
 def test_a_call_that_failed_everywhere_answers_for_nobody(tenant: Any):
     with scope(tenant):
-        outcome("two/model", 9.0, failed=failed("one/model", "two/model"))
+        outcome("two/model", 9.0, reason="upstream_timeout", failed=failed("one/model", "two/model"))
+        assert health.latency(timezone.now() - SINCE) is None
         found = health.deployments(timezone.now() - SINCE)
     assert [(it.deployment, it.answered, it.failed, it.failing) for it in found] == [
         ("one/model", 0, 1, True),
@@ -61,9 +63,16 @@ def test_a_call_that_failed_everywhere_answers_for_nobody(tenant: Any):
     ]
 
 
+def test_one_that_answers_when_it_is_asked_again_is_not_failing(tenant: Any):
+    with scope(tenant):
+        outcome("one/model", 9.0, failed=failed("one/model"))
+        [one] = health.deployments(timezone.now() - SINCE)
+    assert (one.answered, one.failed, one.failing) == (1, 1, False)
+
+
 def test_who_hung_up_or_was_revoked_is_no_fault_of_the_deployment(tenant: Any):
     with scope(tenant):
-        outcome("one/model", 9.0, failed=failed("one/model", error="interrupted"))
+        outcome("one/model", 9.0, reason="interrupted", failed=failed("one/model", error="interrupted"))
         assert health.deployments(timezone.now() - SINCE) == []
 
 

@@ -233,7 +233,8 @@ def test_a_key_above_oneself_is_not_there_to_try(gateway: Gateway, enter: Enter)
     above = ({"name": "secret", "clearance": "restricted"}, {"name": "owner's", "role": "owner"})
     made = [gateway.manage("POST", "api-keys", {"department": "sales", **key}, owner, expect=201) for key in above]
     admin = enter("admin/2")
+    body = {"model": gateway["fixed"], "messages": [{"role": "user", "content": "Hello"}]}
     for key in (one["id"] for one in made):
         assert f'value="{key}"' not in admin.get(PAGE).text
-        refused = admin.post(CALL, params={"key": key}, json={"model": gateway["fixed"], "messages": []})
+        refused = admin.post(CALL, params={"key": key}, json=body)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "key")
