@@ -110,18 +110,6 @@ def add(request: HttpRequest, person: User, context: dict[str, Any]) -> bool:
     return True
 
 
-def password_is_right(request: HttpRequest, person: User, context: dict[str, Any]) -> bool:
-    """Whoever finds an open browser does not weaken the account; nor do they guess on."""
-    if not may_try(request, person.email):
-        context["problem"] = "Too many wrong passwords from here. Wait a quarter of an hour, then try again."
-        return False
-    if person.check_password(request.POST.get("password", "")):
-        return True
-    record_refusal(request, person.email)
-    context["problem"] = "This is not your password."
-    return False
-
-
 # -- the challenge ----------------------------------------------------------------------------------------------------
 
 

@@ -22,8 +22,7 @@ from tenants.models import User
 from tenants.sessions import is_own, mark_proven
 
 from . import passkey_pages
-from .passkey_pages import password_is_right as _password_is_right
-from .sign_in import open_session, record_refusal
+from .sign_in import open_session, password_is_right, record_refusal
 
 #: where the session keeps who has shown their password, and nothing else yet
 HALF = "half"
@@ -174,13 +173,13 @@ def _confirm(request: HttpRequest, person: User, context: dict[str, Any]) -> Htt
 
 
 def _renew(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
-    if not _password_is_right(request, person, context):
+    if not password_is_right(request, person, context):
         return None
     return TemplateResponse(request, "console/own_factor.html", {**context, "codes": second_factor.renew_codes(person)})
 
 
 def _remove(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
-    if not _password_is_right(request, person, context):
+    if not password_is_right(request, person, context):
         return None
     second_factor.remove(person)
     mark_proven(request.session, person)
@@ -193,7 +192,7 @@ def begin_passkey(request: HttpRequest) -> HttpResponse:
     if person is None:
         return passkey_pages.problem("You are no longer signed in. Sign in again.", 403)
     context: dict[str, Any] = {}
-    if not _password_is_right(request, person, context):
+    if not password_is_right(request, person, context):
         return passkey_pages.problem(context["problem"], 403)
     return passkey_pages.begin_adding(request, person)
 
@@ -206,7 +205,7 @@ def _add_passkey(request: HttpRequest, person: User, context: dict[str, Any]) ->
 
 
 def _remove_passkey(request: HttpRequest, person: User, context: dict[str, Any]) -> HttpResponse | None:
-    if not _password_is_right(request, person, context):
+    if not password_is_right(request, person, context):
         return None
     try:
         gone = passkeys.remove(person, UUID(request.POST.get("passkey", "")))

@@ -24,8 +24,6 @@ def comparable(policy: Policy, rows: QuerySet[Policy]) -> list[Policy]:
     """Of the policies that may be seen: the other versions of this one, and what is in force in its place."""
     named = Q(name=policy.name)
     in_its_place = Q(scope=policy.scope, target=policy.target, state=PolicyState.ACTIVE)
-    if policy.target is None:
-        in_its_place = Q(scope=policy.scope, target__isnull=True, state=PolicyState.ACTIVE)
     found = rows.filter(named | in_its_place, tenant_id=policy.tenant_id).exclude(pk=policy.pk)
     return sorted(found, key=lambda row: (row.name != policy.name, -row.version))
 

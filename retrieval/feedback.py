@@ -20,6 +20,8 @@ from tenants.data import Caller
 from .errors import PassageNotFound
 from .models import ChunkText, Document, Feedback
 
+#: characters of a question
+LONGEST = 4000
 #: documents of an evaluation set
 MOST_DOCUMENTS = 20_000
 
@@ -38,13 +40,14 @@ def judge(caller: Caller, question: str, chunk: UUID, useful: bool) -> Feedback:
 
     Raises PassageNotFound for a passage that this person cannot read.
     """
+    question = question.strip()[:LONGEST]
     text = ChunkText.objects.filter(pk=chunk).only("document_id").first()
-    if text is None:
+    if text is None or not question:
         raise PassageNotFound
     made, _ = Feedback.objects.update_or_create(
         actor_id=str(caller.actor_id),
         chunk_id=chunk,
-        question=question.strip()[:4000],
+        question=question,
         defaults={"useful": useful, "actor_name": caller.name, "document_id": text.document_id},
     )
     return made
@@ -53,7 +56,7 @@ def judge(caller: Caller, question: str, chunk: UUID, useful: bool) -> Feedback:
 def own(caller: Caller, question: str, chunks: list[UUID]) -> dict[UUID, bool]:
     """What this person held of passages for a question, by passage."""
     found = Feedback.objects.filter(
-        actor_id=str(caller.actor_id), question=question.strip()[:4000], chunk_id__in=chunks
+        actor_id=str(caller.actor_id), question=question.strip()[:LONGEST], chunk_id__in=chunks
     )
     return dict(found.values_list("chunk_id", "useful"))
 

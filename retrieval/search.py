@@ -27,10 +27,12 @@ from .duplicates import distinct
 from .errors import CollectionNotFound, SearchUnavailable
 from .filters import Condition, compile_filter
 from .ingest.embed import EmbeddedQuery, Queries
-from .synonyms import together, varied
+from .synonyms import varied
 
 Row = Mapping[str, Any]
 Found = TypeVar("Found")
+#: Statements, one after the other; what executes them sends the rows back
+Steps = Generator[tuple[str, dict[str, Any]], list[Row], Found]
 
 #: Below this score a passage is off-topic: 91 to 100 % of a set's answerable questions reach it, and few others.
 MIN_SCORE = 0.30
@@ -115,14 +117,15 @@ async def recall(
     searches = []
     questions = _questions(query, collections, top_k)
     if questions:
-        alike = _alike(source, wanted, collections)
-        questions = varied(questions, await _reached(source, alike))
+        alike = _asked(source, wanted, [_alike(wanted, collections)])
+        questions = varied(questions, (await _reached(source, alike))[0])
     for question in questions:
         embedded = await _queries.embed(wanted.tenant, question)
         searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
     if not searches:
         return []
-    return await _reached(source, _asked(source, wanted, searches))
+    found = await _reached(source, _asked(source, wanted, [_steps(search) for search in searches]))
+    return _best(found, searches[0].top_k)
 
 
 def recall_now(
@@ -143,7 +146,7 @@ def recall_now(
     searches = []
     questions = _questions(query, collections, top_k)
     if questions and share is None:
-        questions = varied(questions, _alike_now(wanted, collections))
+        questions = varied(questions, _asked_now(wanted, [_alike(wanted, collections)])[0])
     for question in questions:
         embedded = _queries.embed_now(wanted.tenant, question)
         searches.append(_search(wanted, question, embedded, collections, condition, top_k, min_score))
@@ -151,11 +154,7 @@ def recall_now(
             searches[-1].values["share"] = share
     if not searches:
         return []
-    try:
-        with scope(wanted):
-            return _best([_run_now(search) for search in searches], top_k)
-    except OperationalError as error:
-        raise SearchUnavailable from error
+    return _best(_asked_now(wanted, [_steps(search) for search in searches]), top_k)
 
 
 async def classification_of(source: Pool, wanted: Scope, documents: Sequence[UUID]) -> int | None:
@@ -192,21 +191,10 @@ def _named(wanted: Scope, collections: Sequence[str] | None) -> dict[str, Any]:
     return {"tenant": wanted.tenant, "named": collections is not None, "names": names, "ids": ids}
 
 
-async def _alike(source: Pool | Connection, wanted: Scope, collections: Sequence[str] | None) -> list[list[str]]:
+def _alike(wanted: Scope, collections: Sequence[str] | None) -> Steps[list[list[str]]]:
     """What means the same in the collections that are searched."""
-    async with _opened(source, wanted) as opened:
-        cursor = await opened.execute(_SYNONYMS.encode(), _named(wanted, collections))
-        return together([row["synonyms"] for row in await cursor.fetchall()])
-
-
-def _alike_now(wanted: Scope, collections: Sequence[str] | None) -> list[list[str]]:
-    try:
-        with scope(wanted), connection.cursor() as cursor:
-            cursor.execute(_SYNONYMS, _named(wanted, collections))
-            found = [json.loads(row[0]) if isinstance(row[0], str) else row[0] for row in cursor.fetchall()]
-    except OperationalError as error:
-        raise SearchUnavailable from error
-    return together(found)
+    rows = yield _SYNONYMS, _named(wanted, collections)
+    return [group for row in rows for group in json.loads(row["synonyms"])]
 
 
 async def _reached(source: Pool | Connection, asking: Coroutine[Any, Any, Found]) -> Found:
@@ -217,10 +205,17 @@ async def _reached(source: Pool | Connection, asking: Coroutine[Any, Any, Found]
         raise SearchUnavailable from error
 
 
-async def _asked(source: Pool | Connection, wanted: Scope, searches: Sequence[_Search]) -> list[Passage]:
+async def _asked(source: Pool | Connection, wanted: Scope, asking: Sequence[Steps[Found]]) -> list[Found]:
     async with _opened(source, wanted) as opened:
-        found = [await _run(opened, search) for search in searches]
-    return _best(found, searches[0].top_k)
+        return [await _run(opened, steps) for steps in asking]
+
+
+def _asked_now(wanted: Scope, asking: Sequence[Steps[Found]]) -> list[Found]:
+    try:
+        with scope(wanted):
+            return [_run_now(steps) for steps in asking]
+    except OperationalError as error:
+        raise SearchUnavailable from error
 
 
 def _best(found: Sequence[list[Passage]], most: int) -> list[Passage]:
@@ -244,20 +239,18 @@ async def _opened(source: Pool | Connection, wanted: Scope) -> AsyncIterator[Con
             yield opened
 
 
-async def _run(opened: Connection, search: _Search) -> list[Passage]:
-    steps = _steps(search)
+async def _run(opened: Connection, steps: Steps[Found]) -> Found:
     statement, values = next(steps)
     while True:
         cursor = await opened.execute(statement.encode(), values)
         try:
             statement, values = steps.send(list(await cursor.fetchall()))
         except StopIteration as end:
-            found: list[Passage] = end.value
+            found: Found = end.value
             return found
 
 
-def _run_now(search: _Search) -> list[Passage]:
-    steps = _steps(search)
+def _run_now(steps: Steps[Found]) -> Found:
     statement, values = next(steps)
     with connection.cursor() as cursor:
         while True:
@@ -266,11 +259,11 @@ def _run_now(search: _Search) -> list[Passage]:
             try:
                 statement, values = steps.send([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
             except StopIteration as end:
-                found: list[Passage] = end.value
+                found: Found = end.value
                 return found
 
 
-def _steps(search: _Search) -> Generator[tuple[str, dict[str, Any]], list[Row], list[Passage]]:
+def _steps(search: _Search) -> Steps[list[Passage]]:
     """The statements of a search, one after the other; what executes them sends the rows back. So there is one search,
     whether its connection is async or not.
     """

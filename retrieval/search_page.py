@@ -59,7 +59,7 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """The form, and what is found."""
     member, caller = _who(request)
     asked = Asked(
-        question=request.GET.get("q", "").strip(),
+        question=request.GET.get("q", "").replace("\0", " ").strip(),
         collections=tuple(request.GET.getlist("collection")),
         filter=request.GET.get("filter", "").strip(),
         below=bool(request.GET.get("below")),

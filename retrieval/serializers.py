@@ -17,7 +17,6 @@ class CollectionSerializer(Strict, serializers.ModelSerializer[Collection]):
     classification = Clearance(default=0)
     embedding_model = serializers.CharField(required=False, allow_blank=True, default="")
     chunking = serializers.DictField(child=serializers.IntegerField(), required=False, allow_null=True, default=None)
-
     synonyms = serializers.ListField(
         child=serializers.ListField(child=serializers.CharField()), required=False, default=list
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from .errors import InvalidUpload
@@ -47,8 +48,7 @@ def varied(questions: Sequence[str], groups: Groups) -> list[str]:
     """The questions, then what they become with other words that mean the same; at most MOST_VARIANTS more of each."""
     found = list(questions)
     for question in questions:
-        variants = _variants(question, groups)
-        found += [variant for variant, _ in zip(variants, range(MOST_VARIANTS), strict=False)]
+        found += islice(_variants(question, groups), MOST_VARIANTS)
     return list(dict.fromkeys(found))
 
 
@@ -66,8 +66,3 @@ def _variants(question: str, groups: Groups) -> Iterator[str]:
 def _pattern(word: str) -> re.Pattern[str]:
     """A word or phrase as a whole, whatever its case and spaces."""
     return re.compile(r"(?<!\w)" + r"\s+".join(map(re.escape, word.split())) + r"(?!\w)", re.IGNORECASE)
-
-
-def together(rows: Iterable[Any]) -> list[list[str]]:
-    """The groups of several collections."""
-    return [group for row in rows for group in row]

@@ -295,9 +295,6 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-__all__ = ["CollectionView", "DocumentView", "IngestJobView"]
-
-
 class FeedbackView(mixins.CreateModelMixin, ReadView):
     """What people hold of passages: one's own, or all on what one may read for those who may change documents."""
 
@@ -334,3 +331,6 @@ class FeedbackView(mixins.CreateModelMixin, ReadView):
         answer = HttpResponse(feedback.evaluation_set(), content_type="application/zip")
         answer["Content-Disposition"] = 'attachment; filename="evaluation-set.zip"'
         return answer
+
+
+__all__ = ["CollectionView", "DocumentView", "FeedbackView", "IngestJobView"]

@@ -287,7 +287,7 @@ class PeoplePage(TenantAdmin):
 
 
 def is_last_owner(place: Membership) -> bool:
-    others = Membership.objects.filter(tenant=place.tenant_id, role=Role.OWNER).exclude(pk=place.pk)
+    others = Membership.objects.filter(tenant=place.tenant_id, role=Role.OWNER, agreed=True).exclude(pk=place.pk)
     return place.role == Role.OWNER and not others.exists()
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.mail import EmailMessage
 
+from . import invitations
 from .isolation import Scope, scope
 from .models import User
 
@@ -28,12 +29,8 @@ _links = _Links()
 
 def account_of(email: str) -> User | None:
     """The active person with an address, who has a password that can be forgotten."""
-    email = email.strip().lower()
-    if not email or "\0" in email:
-        return None
-    with scope(Scope(login=email)):
-        found = User.objects.filter(email=email, is_active=True).first()
-    return found if found is not None and found.has_usable_password() else None
+    found = invitations.account_of(email.strip().lower())
+    return found if found is not None and found.is_active and found.has_usable_password() else None
 
 
 def link(person: User, origin: str) -> str:

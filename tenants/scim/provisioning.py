@@ -136,7 +136,7 @@ def _end(row: ScimUser) -> None:
     place = row.membership
     assert place is not None
     if place.role == Role.OWNER:
-        others = Membership.objects.filter(tenant_id=current(), role=Role.OWNER).exclude(pk=place.pk)
+        others = Membership.objects.filter(tenant_id=current(), role=Role.OWNER, agreed=True).exclude(pk=place.pk)
         if not others.exists():
             raise Invalid("A tenant keeps at least one owner: make somebody else an owner first.", "mutability")
     row.membership = None

@@ -172,3 +172,17 @@ def test_the_trail_tells_that_and_how_much_and_never_what(acme: House):
     event = call("get", "/api/v1/audit/events?action=text.redact&limit=1", acme.owner_key).json()["results"][0]
     assert event["detail"]["entities"] == {"EMAIL_ADDRESS": 3}
     assert "alice@" not in str(event)
+
+
+def test_the_conditions_of_a_policy_hold_here_as_well(acme: House):
+    """By the address that asks: refused from elsewhere, and stricter where the condition says so."""
+    here, elsewhere = {"network": ["127.0.0.0/8"]}, {"network": ["10.0.0.0/8"]}
+    named = f"p-{token_hex(3)}"
+    conditions = [{"unless": elsewhere, "refuse": "Only from the office."}]
+    make(acme, "policies", {"name": named, "rules": {"conditions": conditions}})
+    refused = redact(acme, status=403, text=TEXT, policy=named)
+    assert "Only from the office" in refused["detail"]
+    stricter = f"p-{token_hex(3)}"
+    conditions = [{"when": here, "rules": {"pii": {"EMAIL_ADDRESS": "mask"}}}]
+    make(acme, "policies", {"name": stricter, "rules": {"conditions": conditions}})
+    assert "*****@" in redact(acme, text=TEXT, policy=stricter)["text"]

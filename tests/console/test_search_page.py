@@ -112,6 +112,15 @@ def test_a_filter_narrows_and_a_wrong_one_is_explained(acme, as_role, leases):
     assert 'role="alert"' in look(client, leases, filter=json.dumps({"year": {"$what": 1}}))
 
 
+def test_what_no_text_can_hold_is_no_fault_of_ours(acme, as_role, leases):
+    assert titles(look(as_role("alice"), leases, f"{QUESTION}\0"))
+    assert titles(look(as_role("alice"), leases, filter="\0")) == []
+    answer = judge(as_role("alice"), chunk_of(acme, "12,400"), True, "  ")
+    assert answer.status_code == 302
+    with acme.open():
+        assert not Feedback.objects.filter(question="").exists()
+
+
 def test_nothing_found_says_what_to_do_next(acme, as_role, leases):
     page = look(as_role("alice"), leases, "Who painted the ceiling of the chapel?")
     assert "Nothing in the documents answers this" in page
