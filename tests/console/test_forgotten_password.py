@@ -114,6 +114,8 @@ def test_a_link_ends_with_its_time_with_signing_in_and_is_of_one_person(acme, ma
     token = links[0].split("/")[-2]
     assert passwords.presented(eve.pk, token) is None
     assert passwords.presented(fay.pk, token) is not None
+    assert passwords.change(eve, links[1].split("/")[-2], NEW)
+    assert not passwords.change(eve, links[1].split("/")[-2], "one more password")
     settings.PASSWORD_RESET_TIMEOUT = -1
     assert passwords.presented(fay.pk, token) is None
     settings.PASSWORD_RESET_TIMEOUT = 3600

@@ -232,8 +232,10 @@ def test_an_account_that_another_tenant_made_opens_no_place_before_its_holder_ag
     client = Client()
     client.post("/console/login/", {"username": squatted.email, "password": PASSWORD})
     assert acme.name.title() not in client.get("/console/").content.decode()
+    assert client.get("/api/v1/collections").status_code == 401
     _, link = invited(acme, squatted.email)
     assert client.get(link)["location"] == JOIN
     assert client.post(JOIN)["location"] == "/console/"
     assert acme.name.title() in client.get("/console/").content.decode()
     assert place_in(acme, squatted.email).agreed
+    assert client.get("/api/v1/collections").status_code == 200

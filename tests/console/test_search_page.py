@@ -162,6 +162,16 @@ def test_what_one_may_not_read_one_does_not_judge(acme, globex, enter, as_role, 
         assert not Feedback.objects.filter(question="from elsewhere").exists()
 
 
+def test_feedback_is_seen_by_those_who_may_read_the_document(acme, as_role, leases):
+    """What was asked of a document says what stands in it: the database shows it to nobody else."""
+    secret = chunk_of(acme, "secret rent")
+    judge(as_role("alice"), secret, True, "asked by alice")
+    with acme.open(departments=(acme.departments["legal"].pk,)):
+        assert Feedback.objects.filter(question="asked by alice").exists()
+    with acme.open(departments=(acme.departments["sales"].pk,)):
+        assert not Feedback.objects.filter(question="asked by alice").exists()
+
+
 def test_feedback_goes_with_its_document(acme, as_role, leases):
     with acme.open():
         made = ingest_now(

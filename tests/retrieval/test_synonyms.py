@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
+import pytest
+from django.conf import settings
+
+from retrieval.data import Passage
 from retrieval.errors import InvalidUpload
-from retrieval.services import change_collection
+from retrieval.services import change_collection, recall
 from retrieval.synonyms import checked, lines, of_lines, varied
 from tenants.isolation import scope
+from tenants.isolation.pool import make_pool
 
 GROUPS = [["lease", "tenancy agreement", "rental contract"], ["pto", "vacation"]]
 
@@ -61,6 +66,12 @@ def test_what_is_said_with_another_word_is_found(projects):
     assert projects.find(projects.admin, QUESTION)[0].external_id == "heron"
     assert projects.find(projects.admin, QUESTION, collections=["projects"])[0].external_id == "heron"
     assert "canteen" not in [found.external_id for found in projects.find(projects.admin, QUESTION)]
+
+    async def calls_find() -> list[Passage]:
+        async with make_pool(settings.DATABASE_URL, 1) as pool:
+            return await recall(pool, projects.admin, QUESTION)
+
+    assert asyncio.run(calls_find())[0].external_id == "heron"
 
 
 def test_words_of_a_collection_that_is_not_searched_say_nothing(projects):
