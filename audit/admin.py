@@ -655,11 +655,11 @@ def more(detail: dict[str, Any]) -> dict[str, Any]:
 
 
 def steps(took: Any) -> list[dict[str, Any]]:
-    """How long the steps of a call took (milliseconds by name), as bars side by side on one line: percent."""
-    if not isinstance(took, dict) or not sum(took.values()):
+    """How long the steps of a call took (pairs of name and milliseconds, in order), as bars side by side: percent."""
+    if not took:
         return []
-    whole, before, found = sum(took.values()), 0.0, []
-    for name, ms in took.items():
+    whole, before, found = sum(ms for _, ms in took) or 1, 0.0, []
+    for name, ms in took:
         found.append({"name": name, "ms": ms, "from": 100 * before / whole, "width": max(100 * ms / whole, 0.5)})
         before += ms
     return found

@@ -546,7 +546,7 @@ class Pipeline:
             reason = "no_answer"
         told = {**p.route, **(detail or {})}
         if p.steps.took:
-            told["steps"] = p.steps.took
+            told["steps"] = list(p.steps.took.items())  # pairs: an object would lose their order in the database
         recorded = self._journal.outcome(
             Outcome(
                 intent=p.intent, attempts=attempts.rows, reason=reason, latency_ms=p.steps.so_far(), detail=told or None

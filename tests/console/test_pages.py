@@ -82,6 +82,21 @@ def test_a_model_shows_what_answers_for_it_and_to_whom_prices_are_shown(acme, as
     assert "What answers" not in shown_object(as_role("bob"), model)
 
 
+def test_a_calls_page_shows_its_steps_in_the_order_in_which_they_were_made(acme, as_role):
+    took = [["limits", 0.3], ["masking", 0.5], ["record", 1.0], ["model", 0.2]]
+    with acme.open():
+        made = Event.objects.create(
+            action="call.outcome", actor_type="key", actor_id="x", detail={"steps": took, "dialect": "chat"}
+        )
+    page = as_role("owner").get(reverse("admin:audit_event_change", args=[made.pk])).context_data
+    assert [(step["name"], step["from"], step["width"]) for step in page["steps"]] == [
+        ("limits", 0, 15),
+        ("masking", 15, 25),
+        ("record", 40, 50),
+        ("model", 90, 10),
+    ]
+
+
 def shown_object(client, obj):
     return client.get(
         reverse(f"admin:{obj._meta.label_lower.replace('.', '_')}_change", args=[obj.pk])
