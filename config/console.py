@@ -17,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.sites import UnfoldAdminSite
@@ -169,6 +170,9 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("passkey/", self.passkey, name="passkey"),
             path("sign-in/<slug:tenant>/", self.sign_in_of, name="sign_in_of"),
             path("sign-in/<slug:tenant>/<uuid:provider>/", self.provider_back, name="provider_back"),
+            # What comes to it comes from the provider's site; the request that it must answer stands for the token.
+            path("sign-in/<slug:tenant>/saml/", csrf_exempt(self.saml_back), name="saml_back"),
+            path("sign-in/<slug:tenant>/saml/metadata/", provider_sign_in.saml_metadata, name="saml_metadata"),
             path("playground/", self.admin_view(self.playground), name="playground"),
             path("playground/call/", self.admin_view(playground.call), name="playground_call"),
             path("search/", self.admin_view(self.search_documents), name="retrieval_search"),
@@ -239,6 +243,11 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def provider_back(self, request: HttpRequest, tenant: str, provider: UUID) -> HttpResponse:
         """Where an identity provider sends people back to."""
         return provider_sign_in.back(request, tenant, provider, self._sign_in_context(request))
+
+    @method_decorator(never_cache)
+    def saml_back(self, request: HttpRequest, tenant: str) -> HttpResponse:
+        """Where a SAML provider has people bring its response."""
+        return provider_sign_in.saml_back(request, tenant, self._sign_in_context(request))
 
     def _sign_in_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.each_context(request), "app_path": reverse("admin:login")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,9 @@ from audit.services import record
 from tenants import federation, oidc
 from tenants.errors import ProviderRefused, ProviderUnavailable
 from tenants.isolation import scope
-from tenants.models import IdentityProvider
+from tenants.models import IdentityProvider, Protocol
 from tenants.services import tenant_of
+from tenants.tokens import Issuer
 
 from .sign_in import address, open_confined
 
@@ -24,6 +26,9 @@ from .sign_in import address, open_confined
 AWAY = "at_provider"
 AWAY_SECONDS = 600
 PAGE = "console/sign_in.html"
+
+#: What a provider says: how its claims are read, and the claims, proven.
+Said = tuple[Issuer, dict[str, Any]]
 
 
 def page(request: HttpRequest, slug: str, onward: str, context: dict[str, Any]) -> HttpResponse:
@@ -35,38 +40,93 @@ def page(request: HttpRequest, slug: str, onward: str, context: dict[str, Any]) 
     provider = next((one for one in found if str(one.pk) == request.POST.get("provider")), None)
     if provider is None:
         return _shown(request, {**context, "problem": "This provider does not sign anybody in any more."}, 404)
+    started: Any
     try:
-        where, started = oidc.start(federation.client_of(provider, _redirect_uri(request, slug, provider)))
+        if provider.protocol == Protocol.SAML:
+            from tenants import saml  # with a parser of XML, which a server needs for nothing else
+
+            where, started = saml.start(federation.service_of(provider, saml_address(request, slug)))
+        else:
+            where, begun = oidc.start(federation.client_of(provider, _redirect_uri(request, slug, provider)))
+            started = begun.kept()
     except ProviderUnavailable as problem:
         return _shown(request, {**context, "problem": str(problem)}, 503)
     kept = {"provider": str(provider.pk), "tenant": str(provider.tenant_id), "next": onward, "at": time.time()}
-    request.session[AWAY] = kept | {"started": started.kept()}
+    request.session[AWAY] = kept | {"started": started}
     return HttpResponseRedirect(where)
 
 
 def back(request: HttpRequest, slug: str, provider: UUID, context: dict[str, Any]) -> HttpResponse:
-    """Where the provider sends the browser back to. What the session kept is used up by it."""
+    """Where an issuer of tokens sends the browser back to. What the session kept is used up by it."""
+
+    def said(found: IdentityProvider, started: Any) -> Said:
+        client = federation.client_of(found, _redirect_uri(request, slug, found))
+        return client.issuer, oidc.finish(client, oidc.Started(**started), request.GET.dict())
+
     away = request.session.pop(AWAY, None)
-    tenant = tenant_of(slug)
-    found = next((one for one in federation.providers(tenant) if one.pk == provider), None)
-    context |= {"title": "Sign in", "slug": slug, "providers": federation.providers(tenant), "next": ""}
-    if found is None or not _is_of(away, found):
+    mine = away is not None and away["provider"] == str(provider)
+    return _entered(request, slug, away if mine else None, Protocol.OIDC, said, context)
+
+
+def saml_back(request: HttpRequest, slug: str, context: dict[str, Any]) -> HttpResponse:
+    """Where a tenant's SAML providers have browsers bring their responses.
+
+    The form comes from the provider's site, and with it no cookie that is our own site's alone: the page that is shown
+    then sends it once more, from here.
+    """
+    response = request.POST.get("SAMLResponse", "")
+    if AWAY not in request.session and response and "again" not in request.POST:
+        return TemplateResponse(request, "console/saml_again.html", {**context, "response": response})
+
+    def said(found: IdentityProvider, started: Any) -> Said:
+        from tenants import saml
+
+        us = federation.service_of(found, saml_address(request, slug))
+        return us.issuer, saml.finish(us, started, response)
+
+    return _entered(request, slug, request.session.pop(AWAY, None), Protocol.SAML, said, context)
+
+
+def saml_metadata(request: HttpRequest, tenant: str) -> HttpResponse:
+    """What a SAML provider is given of us. It says nothing of the tenant but its name in an address."""
+    from tenants import saml
+
+    address = saml_address(request, tenant)
+    answer = HttpResponse(saml.metadata(address, address), content_type="application/samlmetadata+xml")
+    answer["Content-Disposition"] = f'attachment; filename="customhouse-{tenant}.xml"'
+    return answer
+
+
+def saml_address(request: HttpRequest, slug: str) -> str:
+    """Where responses for a tenant are brought, and our entity id unless its owner chose another."""
+    return request.build_absolute_uri(reverse("admin:saml_back", args=[slug]))
+
+
+def _entered(
+    request: HttpRequest,
+    slug: str,
+    away: Any,
+    protocol: Protocol,
+    said: Callable[[IdentityProvider, Any], Said],
+    context: dict[str, Any],
+) -> HttpResponse:
+    """Signs in whom the provider names to which the browser was sent, if it was. `said` proves what it answered."""
+    found = federation.providers(tenant_of(slug))
+    context |= {"title": "Sign in", "slug": slug, "providers": found, "next": ""}
+    provider = next((one for one in found if one.protocol == protocol and _is_of(away, one)), None)
+    if provider is None:
         problem = "This sign-in was not begun in this browser, or too long ago. Start again."
         return _shown(request, {**context, "problem": problem}, 400)
     try:
-        client = federation.client_of(found, _redirect_uri(request, slug, found))
-        claims = oidc.finish(client, oidc.Started(**away["started"]), request.GET.dict())
+        issuer, claims = said(provider, away["started"])
+        person = federation.person_of(provider, issuer, claims)
     except ProviderUnavailable as problem:
         return _shown(request, {**context, "problem": str(problem)}, 503)
-    except ProviderRefused as problem:
-        return _shown(request, {**context, "problem": str(problem)}, 403)
-    try:
-        person = federation.person_of(found, client.issuer, claims)
     except (ProviderRefused, IntegrityError) as problem:
         sentence = str(problem) if isinstance(problem, ProviderRefused) else "Somebody was faster. Start again."
-        _record_refusal(request, found, sentence)
+        _record_refusal(request, provider, sentence)
         return _shown(request, {**context, "problem": sentence}, 403)
-    open_confined(request, person, found)
+    open_confined(request, person, provider)
     return HttpResponseRedirect(away["next"])
 
 

@@ -8,7 +8,8 @@ TenantsError
  ├── TooManyTries           codes are being guessed
  ├── PasskeyRefused         a passkey does not show what it should
  ├── ProviderRefused        an identity provider does not sign this person in here
- └── ProviderUnavailable    an identity provider cannot be asked
+ ├── ProviderUnavailable    an identity provider cannot be asked
+ └── MetadataUnreadable     what a provider says of itself is not what it should be
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ class ProviderRefused(TenantsError):
 
 class ProviderUnavailable(TenantsError):
     """The identity provider cannot be reached at the moment. Try again shortly."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class MetadataUnreadable(TenantsError):
+    """This is not what a SAML provider says of itself."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)

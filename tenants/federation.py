@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from . import identity, invitations, services, tokens
 from .errors import ProviderRefused, TenantsError, UnknownCredential
 from .isolation import current, scope
-from .models import Identity, IdentityProvider, Invitation, Membership, User
+from .models import Identity, IdentityProvider, Invitation, Membership, Protocol, User
 from .oidc import Client
 from .tokens import Issuer
+
+if TYPE_CHECKING:
+    from .saml import ServiceProvider
 
 MOST_SUBJECT = 255  #: characters (OpenID Connect Core 1.0, 2)
 
@@ -29,7 +33,8 @@ def providers(tenant: UUID | None) -> list[IdentityProvider]:
     if tenant is None:
         return []
     with scope(tenant):
-        return list(IdentityProvider.objects.filter(active=True, sign_in=True).exclude(client_id=""))
+        asks = Q(protocol=Protocol.SAML) | ~Q(client_id="")
+        return list(IdentityProvider.objects.filter(asks, active=True, sign_in=True))
 
 
 def client_of(provider: IdentityProvider, redirect_uri: str) -> Client:
@@ -39,11 +44,20 @@ def client_of(provider: IdentityProvider, redirect_uri: str) -> Client:
     return Client(issuer, provider.client_id, identity.open_secret(provider), provider.scopes, redirect_uri)
 
 
+def service_of(provider: IdentityProvider, answer_url: str) -> ServiceProvider:
+    """Us at a provider that speaks SAML."""
+    from .saml import ServiceProvider  # with a parser of XML, which a server needs for nothing else
+
+    with scope(provider.tenant_id):
+        issuer = identity.issuer(provider)
+    return ServiceProvider(issuer, provider.sso_url, provider.certificates, answer_url)
+
+
 def person_of(provider: IdentityProvider, issuer: Issuer, claims: Mapping[str, Any]) -> User:
     """The member that proven claims are of. Raises ProviderRefused."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MOST_SUBJECT:
-        raise ProviderRefused("The provider's token says nobody: it lacks the claim `sub`.")
+        raise ProviderRefused("The provider says nobody: there is no `sub`, or it is longer than 255 characters.")
     signed = {"type": "identity_provider", "id": str(provider.pk), "name": provider.name}
     with scope(provider.tenant_id, actor=signed, reason=f"signed in with {provider.name}"):
         user = _known(provider, issuer, claims, subject) or _linked(provider, issuer, claims, subject)

@@ -11,13 +11,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from . import key_sets, tokens
-from .addresses import unsafe_address
+from .addresses import insecure, unsafe_address
 from .directory import ISSUERS, PEOPLE, issuer_of, people_of
 from .errors import Taken, UnknownCredential
 from .isolation import current
-from .models import Department, IdentityProvider
+from .models import Department, IdentityProvider, Protocol
 from .roles import Role
 from .sealing import seal, unseal
 from .services import rows_of
@@ -74,13 +75,28 @@ def unsafe_issuer(url: str) -> str:
     return unsafe_address(url)
 
 
+def unsafe_page(url: str) -> str:
+    """Why people may not be sent to an address to sign in; '' when they may. It may lie in their own network."""
+    parts = urlsplit(url)
+    if not parts.hostname or insecure(url):
+        return "It must be an https address."
+    return (
+        "It must be an address without a user, a password or a fragment."
+        if "@" in parts.netloc or parts.fragment
+        else ""
+    )
+
+
 def check(provider: IdentityProvider, token: str = "") -> dict[str, Any]:
     """Fetches a provider's keys and, with a token, says whom it would let in: `{"ok", "problem", "keys", "caller"}`.
 
-    Nobody is let in by it, and nothing is changed. It also works for a provider that is not active yet.
+    Nobody is let in by it, and nothing is changed. It also works for a provider that is not active yet. Of one that
+    speaks SAML the certificates are looked at.
     """
     found = issuer(provider)
     told: dict[str, Any] = {"ok": False, "problem": "", "keys": 0, "caller": None}
+    if provider.protocol == Protocol.SAML:
+        return told | _checked_certificates(provider, token)
     try:
         published = key_sets.published(found.issuer, found.jwks_url)
     except (OSError, HTTPException, ValueError) as error:
@@ -95,6 +111,19 @@ def check(provider: IdentityProvider, token: str = "") -> dict[str, Any]:
     except UnknownCredential as error:
         return told | {"problem": str(error)}
     return told | {"ok": True}
+
+
+def _checked_certificates(provider: IdentityProvider, token: str) -> dict[str, Any]:
+    from .saml import held_certificates  # with a parser of XML, which a server needs for nothing else
+
+    ends = [held.not_valid_after_utc for held in held_certificates(provider.certificates)]
+    current = [end for end in ends if end > timezone.now()]
+    told = {"keys": len(current), "ok": bool(current) and not token}
+    if token:
+        return told | {"problem": "A SAML provider issues no tokens: sign in with it to try it."}
+    if not current:
+        return told | {"problem": f"The last certificate expired on {max(ends):%Y-%m-%d}. Add the provider's new one."}
+    return told
 
 
 def issuer(provider: IdentityProvider) -> tokens.Issuer:

@@ -375,14 +375,23 @@ class WebhookDelivery(TenantModel):
         ]
 
 
+class Protocol(models.TextChoices):
+    """What an identity provider speaks."""
+
+    OIDC = "oidc", "OpenID Connect"
+    SAML = "saml", "SAML 2.0"
+
+
 class IdentityProvider(TenantModel):
-    """Who vouches for a tenant's people: an issuer of tokens, and what their claims mean here.
+    """Who vouches for a tenant's people: an issuer of tokens or SAML responses, and what their claims mean here.
 
     `departments` (pairs, whose order counts), `roles` and `clearances` say what a claim's values stand for: a
     department's id, a role, a step of the rising order. `client_id`, `sealed` (its secret, encrypted) and `scopes` are
-    for signing in to the console with it. Personal data: none.
+    for signing in to the console with it. A SAML provider signs people in and issues no tokens: `issuer` is its entity
+    id, `audience` ours, `sso_url` where it is asked, `certificates` (PEM) what it signs with. Personal data: none.
     """
 
+    protocol = models.CharField(max_length=10, choices=Protocol.choices, default=Protocol.OIDC)
     name = models.CharField(max_length=200)
     issuer = models.CharField(max_length=500)
     audience = models.CharField(max_length=300)
@@ -409,6 +418,8 @@ class IdentityProvider(TenantModel):
     client_id = models.CharField(max_length=300, blank=True, default="")
     sealed = models.BinaryField(null=True, editable=False)
     scopes = models.CharField(max_length=300, default="openid email profile")
+    sso_url = models.CharField(max_length=500, blank=True, default="")
+    certificates = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

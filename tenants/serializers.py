@@ -14,7 +14,8 @@ from rest_framework import serializers
 from . import invitations, references
 from .addresses import unsafe_address
 from .api.fields import Clearance, MaybeClearance, Reference, Strict
-from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer
+from .errors import MetadataUnreadable
+from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer, unsafe_page
 from .isolation.scope import CLEARANCES
 from .keys import PREFIX
 from .models import (
@@ -26,6 +27,7 @@ from .models import (
     IdentityProvider,
     Invitation,
     Membership,
+    Protocol,
     Tenant,
     User,
     Webhook,
@@ -337,11 +339,20 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
     With `sign_in` people also sign in to the console with it, by `client_id` and `client_secret` (never shown; without
     one we are a public client), on the page `sign_in_url`; the provider sends them back to `redirect_uri`. They are
     members, invited, or with `makes_members` made members on the spot, as the tables say.
+
+    With the `protocol` `saml` it issues no tokens and signs people in alone: `issuer` is its entity id, `audience` ours
+    (as a rule the `redirect_uri`), `sso_url` and `certificates` say where it is asked and what it signs with. Its
+    `metadata` (XML), sent in their place, holds all three. It cannot be changed into one of the other protocol.
     """
 
     name = serializers.CharField(max_length=200)
-    issuer = serializers.CharField(max_length=500)
-    audience = serializers.CharField(max_length=300)
+    issuer = serializers.CharField(max_length=500, required=False)
+    audience = serializers.CharField(max_length=300, required=False)
+    sso_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    certificates = serializers.CharField(
+        max_length=40_000, required=False, allow_blank=True, help_text="PEM, one after another."
+    )
+    metadata = serializers.CharField(max_length=250_000, required=False, write_only=True, help_text="SAML, as XML.")
     jwks_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
     algorithms = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(ALGORITHMS)), allow_empty=False, default=["RS256"]
@@ -365,9 +376,13 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
         model = IdentityProvider
         fields = (
             "id",
+            "protocol",
             "name",
             "issuer",
             "audience",
+            "sso_url",
+            "certificates",
+            "metadata",
             "jwks_url",
             "algorithms",
             "user_claim",
@@ -400,9 +415,6 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
         """None: what is taken is a conflict, which the database tells."""
         return []
 
-    def validate_issuer(self, value: str) -> str:
-        return self._safe(value)
-
     def validate_jwks_url(self, value: str) -> str:
         return self._safe(value) if value else ""
 
@@ -428,10 +440,49 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
             named = attrs.get(claim, getattr(before, claim, ""))
             if attrs.get(table, getattr(before, table, {})) and not named:
                 raise serializers.ValidationError({claim: f"Say which claim's values {table} are of."})
+        speaks = getattr(self.instance, "protocol", attrs.get("protocol", Protocol.OIDC))
+        if attrs.get("protocol", speaks) != speaks:
+            raise serializers.ValidationError({"protocol": "It stays what it is: register another provider."})
+        return attrs | (self._saml(attrs) if speaks == Protocol.SAML else self._oidc(attrs))
+
+    def _oidc(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in ("sso_url", "certificates", "metadata"):
+            if attrs.get(name):
+                raise serializers.ValidationError({name: "Only a provider of the protocol saml has it."})
+        self._are_said(attrs, "issuer", "audience")
+        if "issuer" in attrs:
+            try:
+                self._safe(attrs["issuer"])
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"issuer": error.detail}) from error
         wanted = {name: attrs.get(name, getattr(self.instance, name, "")) for name in ("sign_in", "client_id")}
         if wanted["sign_in"] and not wanted["client_id"]:
             raise serializers.ValidationError({"client_id": "Signing in needs a client at the provider: say its id."})
-        return attrs
+        return {}
+
+    def _saml(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        from .saml import certificates, described  # with a parser of XML, which a server needs for nothing else
+
+        told, name = {}, "metadata"
+        try:
+            if attrs.get("metadata"):
+                told = described(attrs["metadata"])
+            name = "certificates"
+            if attrs.get("certificates"):
+                told["certificates"] = certificates(attrs["certificates"])
+        except MetadataUnreadable as error:
+            raise serializers.ValidationError({name: str(error)}) from error
+        attrs.pop("metadata", None)
+        found = attrs | told
+        self._are_said(found, "issuer", "sso_url", "certificates")
+        if "sso_url" in found and (problem := unsafe_page(found["sso_url"])):
+            raise serializers.ValidationError({"sso_url": problem})
+        return told if self.instance or "audience" in found else told | {"audience": self._address("saml_back")}
+
+    def _are_said(self, attrs: dict[str, Any], *names: str) -> None:
+        for name in names:
+            if not attrs.get(name, getattr(self.instance, name, "")):
+                raise serializers.ValidationError({name: "This field is required."})
 
     @cached_property
     def _slugs(self) -> dict[str, str]:
@@ -447,7 +498,9 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
             "clearance": CLEARANCES[instance.clearance],
             "clearances": {value: CLEARANCES[step] for value, step in instance.clearances.items()},
             "limits": {"rpm": instance.rpm, "tpm": instance.tpm},
-            "redirect_uri": self._address("provider_back", instance.pk),
+            "redirect_uri": self._address("saml_back")
+            if instance.protocol == Protocol.SAML
+            else self._address("provider_back", instance.pk),
             "sign_in_url": self._address("sign_in_of"),
             "created_at": serializers.DateTimeField().to_representation(instance.created_at),
         }

@@ -108,6 +108,9 @@ class IdentityProviderKind(Kind):
     word, section, view = "identity provider", "identity_providers", IdentityProviderView
     secrets = ("client_secret",)
     usual: ClassVar[Values] = {
+        "protocol": "oidc",
+        "sso_url": "",
+        "certificates": "",
         "jwks_url": "",
         "user_claim": "sub",
         "email_trusted": False,
@@ -140,6 +143,8 @@ class IdentityProviderKind(Kind):
 
     def value(self, name: str, value: Any) -> Any:
         found = super().value(name, value)
+        if name == "certificates" and isinstance(found, str):
+            return found.strip()
         return self.usual["limits"] | dict(found or {}) if name == "limits" else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.api.test_attack import call
 from tests.api.test_shapes import make
 from tests.conftest import House
 from tests.identity_provider import AUDIENCE, IdentityProvider
+from tests.saml_provider import SamlProvider, make_certificate
 
 ROUTE = "/api/v1/identity-providers"
 
@@ -108,3 +110,65 @@ def test_a_token_is_tried_before_anybody_is_let_in(acme: House, provider: Identi
 def test_a_token_is_no_key_of_the_management_plane(acme: House, provider: IdentityProvider):
     make(acme, "identity-providers", body(provider, role="admin"))
     assert call("get", "/api/v1/departments", provider.token()).status_code == 401
+
+
+# -- SAML -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def idp(tmp_path: Path) -> SamlProvider:
+    return SamlProvider(tmp_path / "idp")
+
+
+def saml_body(idp: SamlProvider, **more: Any) -> dict[str, Any]:
+    return {"protocol": "saml", "name": token_hex(4), "metadata": idp.metadata, "sign_in": True, **more}
+
+
+def test_a_saml_provider_is_made_of_its_metadata(acme: House, idp: SamlProvider):
+    made = make(acme, "identity-providers", saml_body(idp, department="legal"))
+    assert (made["protocol"], made["issuer"], made["sso_url"]) == ("saml", idp.entity_id, idp.sso_url)
+    assert made["certificates"] == idp.certificate
+    assert made["redirect_uri"] == made["audience"] == f"http://testserver/console/sign-in/{acme.slug}/saml/"
+    assert "metadata" not in made
+    assert tried(acme, made) == {"ok": True, "problem": "", "keys": 1, "caller": None}
+    assert "issues no tokens" in tried(acme, made, "abc.def.ghi")["problem"]
+    renewed = make_certificate()[1]
+    changed = call("patch", f"{ROUTE}/{made['id']}", acme.owner_key, {"certificates": made["certificates"] + renewed})
+    assert changed.json() == {**made, "certificates": f"{idp.certificate}\n{renewed}"}
+
+
+def test_expired_certificates_are_said(acme: House, idp: SamlProvider):
+    expired = make_certificate(days=-1)[1]
+    made = make(acme, "identity-providers", saml_body(idp, certificates=expired))
+    told = tried(acme, made)
+    assert (told["ok"], told["keys"], "Add the provider's new one" in told["problem"]) == (False, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"metadata": "<a/>"}, "metadata"),
+        ({"certificates": "abc"}, "certificates"),
+        ({"metadata": ""}, "metadata"),
+        ({"sso_url": "http://idp.example/sso", "metadata": None}, "issuer"),
+        ({"sso_url": "http://idp.example/sso", "metadata": None, "issuer": "x", "certificates": "@"}, "sso_url"),
+        ({"metadata": None, "issuer": "x", "certificates": "@"}, "sso_url"),
+        ({"metadata": None, "issuer": "x", "sso_url": "https://idp.example/sso"}, "certificates"),
+    ],
+)
+def test_what_is_wrong_with_a_saml_provider_is_named(acme: House, idp: SamlProvider, wrong: dict[str, Any], field: str):
+    sent = {name: value for name, value in saml_body(idp, **wrong).items() if value is not None}
+    if sent.get("certificates") == "@":
+        sent["certificates"] = idp.certificate
+    answer = call("post", ROUTE, acme.owner_key, sent)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field), answer.json()
+
+
+def test_a_protocol_stays_and_has_its_own_fields(acme: House, idp: SamlProvider, provider: IdentityProvider):
+    made = make(acme, "identity-providers", saml_body(idp))
+    answer = call("patch", f"{ROUTE}/{made['id']}", acme.owner_key, {"protocol": "oidc"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "protocol")
+    answer = call("post", ROUTE, acme.owner_key, body(provider, certificates=idp.certificate))
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "certificates")
+    answer = call("post", ROUTE, acme.owner_key, {"name": "no issuer", "audience": "x"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "issuer")

@@ -32,7 +32,8 @@ def test_a_killed_server_loses_no_answer_and_passes_no_budget(acme: House):
     # A disk that stands still for seconds makes a 503 that says when to come back; nothing else may come of a kill.
     asked_back = [answer for answer in got if answer.status == 503 and answer.retry_after]
     assert [answer for answer in got if answer.status not in (0, 200, 429) and answer not in asked_back] == []
-    assert len(asked_back) * 10 < len(answered), asked_back
+    began = [answer.began for answer in asked_back]
+    assert not began or max(began) - min(began) < 5, asked_back  # one standstill: clients ask again at once, and often
     assert cut, "nobody was cut off: the kill came too late to show anything"
     assert acme.at.not_once([answer for answer in answered if answer.whole]) == []
     acme.at.bury(workers, since=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from textwrap import dedent
+from textwrap import dedent, indent
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from config.desired.applying import Outcome, apply
 from config.desired.reading import parse
 from tenants.isolation import PLATFORM, scope
 from tenants.services import tenant_of
+from tests.saml_provider import make_certificate
 
 
 def applied(text: str, **options: Any) -> Outcome:
@@ -80,6 +81,14 @@ tenants:
         department_claim: groups
         departments: {{Legal team: legal}}
         department: sales
+      - name: directory
+        protocol: saml
+        issuer: https://idp.example/{n}
+        audience: https://customhouse.example/{n}
+        sso_url: https://idp.example/sso
+        certificates: |
+          @certificate@
+        sign_in: true
     providers:
       - {{name: own, kind: extractive, self_hosted: true, region: self}}
     deployments:
@@ -107,4 +116,4 @@ tenants:
       - {{name: handbook, department: legal, classification: internal, chunking: {{words: 120}}}}
     webhooks:
       - {{url: "https://8.8.8.8/hook", events: ["policy.*", budget.warn], secret: {{env: HOOK_SECRET}}}}
-"""
+""".replace("@certificate@", indent(make_certificate()[1], " " * 10).strip())

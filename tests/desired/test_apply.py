@@ -52,7 +52,7 @@ def test_a_file_makes_all_that_it_says(slug, names):
         assert {one.slug for one in Department.objects.all()} == {"legal", "sales"}
         ann = Membership.objects.get(user__email=f"ann-{names}@acme.example")
         assert (ann.role, ann.clearance, ann.user.name) == ("admin", 3, "Ann Archer")
-        assert IdentityProvider.objects.get().departments[0][0] == "Legal team"
+        assert IdentityProvider.objects.get(protocol="oidc").departments[0][0] == "Legal team"
         routes = Model.objects.get(name="default").routes.all()
         assert {(route.deployment.name, route.weight) for route in routes} == {("quotes", 3), (f"big-{names}", 1)}
         active = Policy.objects.filter(state="active", tenant_id=tenant.pk)

@@ -40,10 +40,15 @@ class Workers:
         command = [sys.executable, "-m", "tests.retrieval.impatient_worker", self._queue]
         self._root = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def kill_one(self) -> bool:
-        """Kills a process that does the work, if there is one. A worker that ended over it is started again."""
+    def start_again(self) -> None:
+        """Starts a worker that ended over a kill, as `launch` does."""
         if self._root.poll() is not None:
             self.start()
+
+    def kill_one(self) -> bool:
+        """Kills a process that does the work, if there is one."""
+        if self._root.poll() is not None:
+            return False
         children = self._root.children()
         if not children:
             return False
@@ -107,6 +112,7 @@ def test_killed_workers_lose_nothing_and_leave_nothing_twice_or_half(people, wor
                 break
             retry_failed()  # one that five kills hit
         assert time.monotonic() < end, f"{waiting} documents are not finished after {kills} kills"
+        workers.start_again()
         tasks.housekeeping()
         time.sleep(random.uniform(0.1, PAUSE))
         if kills == KILLS // 2:

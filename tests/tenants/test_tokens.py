@@ -309,6 +309,15 @@ def test_a_removed_provider_holds_within_a_second(acme: House, worker: Worker, p
     soon(worker, token, "No tenant has registered")
 
 
+def test_a_saml_provider_lets_no_token_in(acme: House, worker: Worker, provider: IdentityProvider):
+    """Whoever may sign people in to the console may not by that name tokens for calls."""
+    row = register(acme, provider, protocol="saml")
+    refused(worker, provider.token(), "issuer")
+    change(acme, row, protocol="oidc")
+    time.sleep(1.2)  # whom nobody knew is not asked for again within a second
+    assert worker.identify(provider.token()).subject == "alice-7"
+
+
 def test_an_issuer_and_audience_belong_to_one_tenant(acme: House, globex: House, provider: IdentityProvider):
     row = register(acme, provider)
     with pytest.raises(Taken, match="one tenant alone"):
