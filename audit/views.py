@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -116,20 +116,25 @@ class HealthView(ManagementView):
     def list(self, request: Request) -> Response:
         since = moment(request, "from") or timezone.now() - health.LATELY
         whose = own(self.caller).get("actors")
-        rows = [
-            {
-                "deployment": one.deployment,
-                "state": "failing" if one.failing else "answers",
-                "answered": one.answered,
-                "failed": one.failed,
-                "latency_ms": {"p50": one.median_ms, "p95": one.slow_ms},
-                "answered_at": one.answered_at,
-                "failed_at": one.failed_at,
-                "error": one.error or None,
-            }
-            for one in health.deployments(since, whose)
-        ]
+        rows = shown_health(health.deployments(since, whose))
         return Response({"from": since, "latency_ms": {"p95": health.latency(since, whose)}, "results": rows})
+
+
+def shown_health(deployments: Iterable[health.Health]) -> list[dict[str, Any]]:
+    """How deployments did, as the API says it."""
+    return [
+        {
+            "deployment": one.deployment,
+            "state": "failing" if one.failing else "answers",
+            "answered": one.answered,
+            "failed": one.failed,
+            "latency_ms": {"p50": one.median_ms, "p95": one.slow_ms},
+            "answered_at": one.answered_at,
+            "failed_at": one.failed_at,
+            "error": one.error or None,
+        }
+        for one in deployments
+    ]
 
 
 class ReceiptView(ManagementView):

@@ -310,6 +310,7 @@ class BudgetForm(ScopedForm):
         self.fields["aim"].choices = self.aims()  # type: ignore[attr-defined]
         if not self.instance._state.adding:
             self.initial["aim"] = f"{self.instance.scope}:{self.instance.target or ''}"
+            self.initial["limit"] = f"{self.instance.limit.normalize():f}"
             self.initial["warn"] = ", ".join(f"{part * 100:.0f}" for part in self.instance.warn_at)
 
     def aims(self) -> list[Any]:
@@ -382,6 +383,10 @@ class BudgetPage(TenantAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         form.site = self.admin_site
         return form
+
+    def title_of(self, found: Budget) -> str:
+        names: dict[UUID, str] = self.admin_site.names_of("budget", [found.pk])
+        return f"Budget of {names[found.pk]}"
 
     def get_urls(self) -> list[URLPattern]:
         more = self.admin_site.admin_view(self.more_view)

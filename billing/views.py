@@ -111,6 +111,15 @@ class BudgetView(FullView):
         return self.get_paginated_response(serializer.data)
 
 
+def own_usage(caller: Caller) -> dict[str, Any]:
+    """What `usage` takes for those who may not see all: their department's usage, or their own."""
+    if caller.may("usage.all"):
+        return {}
+    if caller.role == "developer":
+        return {"departments": list(caller.departments or ())}
+    return {"keys": [caller.key]} if caller.key else {"users": [caller.user]}
+
+
 class UsageView(ManagementView):
     """Tokens and cost, by any of department, user, key, model, deployment, collection and day."""
 
@@ -125,17 +134,9 @@ class UsageView(ManagementView):
         groups = [group for group in asked.split(",") if group]
         since, until = (moment(request, name) for name in ("from", "to"))
         try:
-            return Response(usage(groups, since, until, **self._own()))
+            return Response(usage(groups, since, until, **own_usage(self.caller)))
         except UnknownGroup as error:
             raise exceptions.ValidationError({"group_by": str(error)}) from error
-
-    def _own(self) -> dict[str, Any]:
-        """What those may see who may not see all: their department's usage, or their own."""
-        if self.caller.may("usage.all"):
-            return {}
-        if self.caller.role == "developer":
-            return {"departments": list(self.caller.departments or ())}
-        return {"keys": [self.caller.key]} if self.caller.key else {"users": [self.caller.user]}
 
 
 class ReportView(ReadView):

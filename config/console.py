@@ -23,6 +23,7 @@ from django.views.decorators.http import require_POST
 from unfold.sites import UnfoldAdminSite
 
 from retrieval import search_page
+from tenants.console import roles
 from tenants.console.member import member_of
 from tenants.isolation import PLATFORM, Scope, scope
 from tenants.isolation.middleware import TENANT_KEY
@@ -70,6 +71,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
         Item("People", "group", "tenants.membership"),
         Item("Invitations", "mail", "tenants.invitation"),
         Item("API keys", "key", "tenants.apikey"),
+        Item("Grants", "lock_open", "tenants.grant"),
         Item("Identity providers", "badge", "tenants.identityprovider"),
         Item("Provisioning (SCIM)", "sync", "tenants.groupmapping"),
     ),
@@ -177,6 +179,7 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
             path("playground/call/", self.admin_view(playground.call), name="playground_call"),
             path("search/", self.admin_view(self.search_documents), name="retrieval_search"),
             path("search/judge/", self.admin_view(search_page.judge), name="retrieval_judge"),
+            path("roles/", self.admin_view(self.roles), name="roles"),
             path("account/second-factor/", self.own_factor, name="own_factor"),
             path("account/passkeys/begin/", self.begin_own_passkey, name="begin_own_passkey"),
         ]
@@ -229,6 +232,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def playground(self, request: HttpRequest) -> HttpResponse:
         """What happens to this prompt?"""
         return playground.page(request, self.each_context(request))
+
+    def roles(self, request: HttpRequest) -> HttpResponse:
+        """Who may do what?"""
+        return roles.page(request, self.each_context(request))
 
     def search_documents(self, request: HttpRequest) -> HttpResponse:
         """What would a model be given?"""
@@ -319,6 +326,8 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         groups = [{"title": "", "items": first}]
         for title, items in NAVIGATION.items():
             lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]
+            if title == "People & keys" and member is not None and member.may(roles.RIGHT):
+                lines.append(self._line(request, "Roles", "table_view", reverse("admin:roles")))
             if lines:
                 groups.append({"title": title, "items": lines})
         return groups

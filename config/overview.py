@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from django.db import connection
 from django.http import HttpRequest
@@ -102,23 +104,32 @@ class Step:
 def figures(site: Any, request: HttpRequest, member: Member) -> dict[str, Any]:
     """What the page shows to this person."""
     period = PERIODS.get(request.GET.get("period", ""), PERIODS[USUAL])
-    slots = _slots(member, period)
+    actors = callers_seen(member)
+    slots = slots_of(period, actors, {} if member.may("usage.all") else {"keys": _keys(member)})
     return {
         "period": period,
         "periods": list(PERIODS.values()),
         "figures": [figure for figure in _figures(period, slots) if member.may(figure.right)],
-        "latency": _latency(member, period) if member.may("events.view") else None,
-        "health": _health(member) if member.may("routes.view") and member.may("events.view") else None,
+        "latency": _latency(actors, period) if member.may("events.view") else None,
+        "health": _health(actors) if member.may("routes.view") and member.may("events.view") else None,
         "budgets": site.page("billing.budget").bars(request) if member.may("budgets.view") else None,
         "steps": _steps() if member.may("departments.change") else [],
     }
 
 
-def _slots(member: Member, period: Period) -> list[Slot]:
-    """The period's slots, oldest first, those without calls included."""
+def _keys(member: Member) -> list[UUID]:
+    return list(visible_keys(member).values_list("id", flat=True))
+
+
+def slots_of(period: Period, actors: list[str] | None, whose: Mapping[str, Any]) -> list[Slot]:
+    """The period's slots, oldest first, those without calls included.
+
+    `actors` are those whose calls count (None: all), `whose` is what of the ledger does, as `billing.services.usage`
+    takes it.
+    """
     since = period.begin()
-    seen = _events(member, period, since)
-    spent = _usage(member, since) if period.slot == "day" else {}
+    seen = _events(actors, period, since)
+    spent = _usage(whose, since) if period.slot == "day" else {}
     found = []
     for number in range(period.slots):
         begins = since + number * period.step
@@ -129,27 +140,26 @@ def _slots(member: Member, period: Period) -> list[Slot]:
     return found
 
 
-def _usage(member: Member, since: datetime) -> dict[date, tuple[int, Decimal]]:
-    keys = None if member.may("usage.all") else list(visible_keys(member).values_list("id", flat=True))
-    rows = usage(("day",), since, keys=keys)["results"]
+def _usage(whose: Mapping[str, Any], since: datetime) -> dict[date, tuple[int, Decimal]]:
+    rows = usage(("day",), since, **whose)["results"]
     return {date.fromisoformat(row["day"]): (row["calls"], Decimal(row["cost"])) for row in rows}
 
 
-def _events(member: Member, period: Period, since: datetime) -> dict[datetime, tuple[int, Decimal, int, int]]:
+def _events(actors: list[str] | None, period: Period, since: datetime) -> dict[datetime, tuple[int, Decimal, int, int]]:
     asked: dict[str, Any] = {
         "slot": period.slot,
         "first": first_id(since),
         "since": since,
-        "actors": callers_seen(member),
+        "actors": actors,
     }
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS, asked)
         return {row[0]: (row[1], row[2], row[3], row[4]) for row in cursor.fetchall()}
 
 
-def _latency(member: Member, period: Period) -> str:
+def _latency(actors: list[str] | None, period: Period) -> str:
     """Within which time 95 of 100 calls were answered, in words; '' without calls."""
-    found = health.latency(period.begin(), callers_seen(member))
+    found = health.latency(period.begin(), actors)
     return "" if found is None else _duration(found)
 
 
@@ -157,7 +167,7 @@ def _duration(milliseconds: float) -> str:
     return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"
 
 
-def _health(member: Member) -> list[dict[str, Any]]:
+def _health(actors: list[str] | None) -> list[dict[str, Any]]:
     """How the providers' deployments did lately; those that fail first."""
     link = reverse("admin:audit_event_changelist") + "?area=calls&q="
     return [
@@ -170,9 +180,7 @@ def _health(member: Member) -> list[dict[str, Any]]:
             "slow": "" if one.slow_ms is None else _duration(one.slow_ms),
             "error": one.reason,
         }
-        for one in sorted(
-            health.deployments(timezone.now() - health.LATELY, callers_seen(member)), key=lambda one: not one.failing
-        )
+        for one in sorted(health.deployments(timezone.now() - health.LATELY, actors), key=lambda one: not one.failing)
     ]
 
 

@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Model, Sum
 from django.utils import timezone
 
-from billing.models import Kind, Price, Rollup
+from billing.models import Budget, Kind, Price, Rollup
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
 from policies.models import Policy
-from retrieval.models import Document
+from retrieval.models import Collection, Document
 from tenants.isolation import current
 from tenants.models import ApiKey, Department, User
 
@@ -29,6 +30,8 @@ NAMED: dict[str, type[Model]] = {
     "deployment": Deployment,
     "policy": Policy,
     "document": Document,
+    "collection": Collection,
+    "budget": Budget,
 }
 
 
@@ -57,7 +60,20 @@ def names_of(kind: str, ids: Iterable[UUID] | None = None) -> dict[UUID, str]:
     found = NAMED[kind]._default_manager.all()
     if ids is not None:
         found = found.filter(pk__in=set(ids))
+    if kind == "budget":
+        return _budget_names(list(found))
     return {one.pk: one.name if kind == "key" else str(one) for one in found}  # type: ignore[attr-defined]
+
+
+def _budget_names(budgets: list[Any]) -> dict[UUID, str]:
+    """Budgets have no name: for whom each is, and for how long."""
+    scopes = {budget.scope for budget in budgets if budget.target}
+    named = {scope: names_of(scope, {one.target for one in budgets if one.scope == scope}) for scope in scopes}
+    return {
+        one.pk: f"{named[one.scope].get(one.target, 'one that is gone') if one.target else 'the whole tenant'}, "
+        f"{'in all' if one.period == 'total' else f'a {one.period}'}"
+        for one in budgets
+    }
 
 
 def own_deployments() -> dict[UUID, str]:

@@ -8,8 +8,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
 from tenants.api.problems import no_such_route
+from tenants.api.routes import router
 
 from .schema import DocsView, SchemaView
+from .views import OverviewView
+
+routes = router()
+routes.register("overview", OverviewView, basename="overview")
 
 apps = ("tenants", "gateway", "billing", "audit", "policies", "retrieval")
 
@@ -21,5 +26,6 @@ urlpatterns = [
     re_path("^api/docs/?$", DocsView.as_view(), name="docs"),
     path("scim/v2", include("tenants.scim.urls")),
     *(path("api/v1/", include(f"{app}.urls")) for app in apps),
+    path("api/v1/", include(routes.urls)),
     re_path("^api/", csrf_exempt(no_such_route)),
 ]

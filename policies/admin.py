@@ -176,6 +176,7 @@ class PolicyPage(ReadOnlyAdmin):
             "original": policy,
             "title": str(policy),
             "facts": self.facts(policy),
+            "grants_told": self.grants_told(request, policy.pk),
             "columns": COLUMNS,
             "pii": [_shown_row(row) for row in matrix.rows(pii) if row.action],
             "lists": lists(pii),

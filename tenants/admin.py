@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from . import second_factor, services
-from .console import cells, identity, invitations, provisioning  # noqa: F401  their pages are registered
+from .console import cells, grants, identity, invitations, provisioning  # noqa: F401  their pages are registered
 from .console import forms as inputs
 from .console.filters import ChoiceFilter
 from .console.member import Member, member_of, visible_keys
@@ -45,6 +45,7 @@ admin.site.unregister(Group)  # rights come from the role table
 @admin.register(Department)
 class DepartmentPage(TenantAdmin):
     rights = "departments"
+    holder = "department"
     add_text = "Add department"
     deletable = True
     lead = "Cost centres: every call is charged to one, and documents can belong to some."
@@ -116,6 +117,7 @@ class PersonForm(PlaceForm):
 @admin.register(Membership)
 class PeoplePage(TenantAdmin):
     rights = "memberships"
+    holder = "user"
     heading = "People"
     add_text = "Add person"
     deletable = True
@@ -253,17 +255,19 @@ class PeoplePage(TenantAdmin):
             form,
             title=str(found.user),
             submit="Save",
-            lead=self.about(found),
+            lead=self.about(request, found),
             original=found,
             deletable=self.has_delete_permission(request, found),
         )
 
-    def about(self, found: Membership) -> SafeString:
-        """Whose place it is, and the way to help who lost their second factor."""
-        if found.user.second_factor_at is None:
-            return format_html("{}", found.user.email)
-        reset = cells.link(reverse("admin:tenants_membership_reset", args=[found.pk]), "Reset second factor…")
-        return format_html("{} · {}", found.user.email, reset)
+    def about(self, request: HttpRequest, found: Membership) -> SafeString:
+        """Whose place it is, the way to help who lost their second factor, and what is granted to them by itself."""
+        about = format_html("{}", found.user.email)
+        if found.user.second_factor_at is not None:
+            reset = cells.link(reverse("admin:tenants_membership_reset", args=[found.pk]), "Reset second factor…")
+            about = format_html("{} · {}", about, reset)
+        granted = self.grants_told(request, found.user_id)
+        return format_html("{}<br>{}", about, granted) if granted else about
 
     def change(self, found: Membership, form: PlaceForm) -> Membership | None:
         data = form.cleaned_data
@@ -367,6 +371,7 @@ class KeyDepartmentFilter(ChoiceFilter):
 
 @admin.register(ApiKey)
 class KeyPage(TenantAdmin):
+    holder = "key"
     rights = "keys"
     heading = "API keys"
     add_text = "Make key"
@@ -503,6 +508,8 @@ class KeyPage(TenantAdmin):
             ("Made", self.made(found)),
             ("Id", cells.short_id(found.pk)),
         ]
+        if granted := self.grants_told(request, found.pk):
+            facts.append(("Grants", granted))
         links = []
         if not is_revoked(found) and self.has_change_permission(request, found):
             links = [("Revoke key", reverse("admin:tenants_apikey_revoke", args=[found.pk]), "danger")]

@@ -54,9 +54,7 @@ async def tenants_of_issuer(pool: Pool, issuer: str) -> dict[str, UUID]:
     async with pool.connection() as connection, connection.transaction():
         await connection.execute("select set_config('app.issuer', %s, true)", (issuer,))
         rows = await connection.execute(
-            "select audience, tenant_id from tenants_identityprovider "
-            "where issuer = %s and active and protocol = 'oidc'",
-            (issuer,),
+            "select audience, tenant_id from tenants_identityprovider where issuer = %s and active", (issuer,)
         )
         return {row["audience"]: row["tenant_id"] for row in await rows.fetchall()}
 

@@ -272,6 +272,11 @@ class ObjectType(models.TextChoices):
     BUDGET = "budget"
 
 
+#: Kinds of objects on which rights are granted one by one, and those of them that calls use.
+GRANTED = (ObjectType.MODEL, ObjectType.COLLECTION, ObjectType.POLICY, ObjectType.BUDGET)
+USED = (ObjectType.MODEL, ObjectType.COLLECTION)
+
+
 class Grant(TenantModel):
     """A right on one object for a person, a department or a key: it widens the role's rights or, with `deny`, narrows
     them; denial wins. What people are granted is django-guardian's row as well (PersonPermission), in step with this

@@ -103,3 +103,8 @@ def may_give(giver: str, given: str) -> bool:
     if RANK[Role(given)] > RANK[Role(giver)]:
         return False
     return giver in (O, A) or rights_of(given) <= rights_of(giver)
+
+
+def given_by(role: str) -> list[Role]:
+    """The roles that somebody with this one hands out: none without the right to give places."""
+    return [given for given in Role if may(role, "memberships.change") and may_give(role, given)]

@@ -207,8 +207,8 @@ def _check_status(document: etree._Element) -> None:
 
 def _signed(us: ServiceProvider, document: etree._Element) -> etree._Element:
     """The one assertion, as it was signed: by itself, or with the whole response around it."""
-    from signxml import SignatureConfiguration, XMLVerifier  # a tenth of a second, for sign-ins alone
     from signxml.exceptions import SignXMLException
+    from signxml.verifier import SignatureConfiguration, XMLVerifier  # a tenth of a second, for sign-ins alone
 
     if document.find(f".//{_A}EncryptedAssertion") is not None:
         raise ProviderRefused(

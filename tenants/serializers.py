@@ -19,6 +19,8 @@ from .identity import MOST_VALUES, ROLE_CHOICES, unsafe_issuer, unsafe_page
 from .isolation.scope import CLEARANCES
 from .keys import PREFIX
 from .models import (
+    GRANTED,
+    USED,
     ApiKey,
     ApiKeyDepartment,
     Department,
@@ -35,11 +37,6 @@ from .models import (
 )
 from .roles import Role, rights_of
 from .tokens import ALGORITHMS, MOST_SKEW
-
-#: kinds of objects on which rights are granted one by one
-GRANTED = ("model", "collection", "policy", "budget")
-#: those of them that calls use
-USED = ("model", "collection")
 
 
 class TenantSerializer(Strict, serializers.ModelSerializer[Tenant]):
@@ -509,6 +506,13 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
         """An address of the console's, under which the tenant's people sign in."""
         slug = self.context["view"].caller.tenant_slug
         return str(self.context["request"].build_absolute_uri(reverse(f"admin:{page}", args=[slug, *more])))
+
+
+class RoleSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=Role.choices)
+    rights = serializers.ListField(child=serializers.CharField())
+    gives = serializers.ListField(child=serializers.CharField(), help_text="Roles that it may hand out.")
+    people = serializers.IntegerField(allow_null=True)
 
 
 class TokenCheckSerializer(Strict):

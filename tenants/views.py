@@ -32,7 +32,7 @@ from .models import (
     Webhook,
     WebhookDelivery,
 )
-from .roles import Role
+from .roles import Role, given_by, rights_of
 from .scim import provisioning
 from .serializers import (
     ApiKeySerializer,
@@ -44,6 +44,7 @@ from .serializers import (
     IdentityProviderSerializer,
     InvitationSerializer,
     MembershipSerializer,
+    RoleSerializer,
     RotationSerializer,
     TenantSerializer,
     TokenCheckSerializer,
@@ -314,6 +315,26 @@ class ApiKeyView(mixins.DestroyModelMixin, mixins.UpdateModelMixin, ReadView):
 
     def _made(self, made: tuple[ApiKey, str]) -> Response:
         return Response({**self.get_serializer(made[0]).data, "key": made[1]}, status=201)
+
+
+class RoleView(ManagementView):
+    """What each role may do, which roles it may hand out, and (for those who see people) how many have it here."""
+
+    rights: ClassVar[dict[str, str]] = {"list": "tenants.view"}
+
+    @extend_schema(responses=RoleSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        people = services.people_by_role() if self.caller.may("memberships.view") else None
+        found = [
+            {
+                "role": role.value,
+                "rights": sorted(rights_of(role)),
+                "gives": [given.value for given in given_by(role)],
+                "people": None if people is None else people.get(role, 0),
+            }
+            for role in Role
+        ]
+        return Response({"count": len(found), "next": None, "previous": None, "results": found})
 
 
 class GrantView(mixins.CreateModelMixin, mixins.DestroyModelMixin, ReadView):

@@ -26,7 +26,7 @@ from saml2.saml import NAMEID_FORMAT_PERSISTENT, NameID
 from saml2.server import Server
 from saml2.sigver import CryptoBackend
 from signxml import SignatureMethod, XMLSigner
-from signxml.algorithms import DigestAlgorithm
+from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm
 
 SIGNATURES = "http://www.w3.org/2000/09/xmldsig#"
 PASSWORD_CLASS = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
@@ -51,13 +51,13 @@ def make_certificate(days: int = 30) -> tuple[str, str]:
 
 
 class Signxml(CryptoBackend):
-    """What pysaml2 signs with, by `method` and `digest`; `before` may change the element that is signed."""
+    """What pysaml2 signs with, by `method`, `digest` and canonical `form`; `before` may change what is signed."""
 
     def __init__(self, key: str, certificate: str) -> None:
         super().__init__()
         self.key, self.certificate = key, certificate
         self.method, self.digest = SignatureMethod.RSA_SHA256, DigestAlgorithm.SHA256
-        self.signer = XMLSigner
+        self.signer, self.form = XMLSigner, CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0
         self.before: Callable[[Any], None] = lambda element: None
 
     def version(self) -> str:
@@ -74,7 +74,7 @@ class Signxml(CryptoBackend):
         signer = self.signer(
             signature_algorithm=self.method,
             digest_algorithm=self.digest,
-            c14n_algorithm="http://www.w3.org/2001/10/xml-exc-c14n#",
+            c14n_algorithm=self.form,
         )
         signer.namespaces = {prefix: SIGNATURES}
         signed = signer.sign(

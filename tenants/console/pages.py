@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -15,6 +16,7 @@ from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
@@ -73,6 +75,8 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     rights: ClassVar[str] = ""
     #: The kind of these objects, where rights on single ones are granted and denied.
     granted: ClassVar[str] = ""
+    #: What these objects are as holders of grants: "department", "user" or "key".
+    holder: ClassVar[str] = ""
     deletable: ClassVar[bool] = False
     addable: ClassVar[bool] = True
     #: Errors of the app's services whose message is for people.
@@ -90,6 +94,7 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
     list_per_page = 50
     view_on_site = False
     change_list_template = "console/list.html"
+    change_form_after_template = "console/grants_told.html"
     delete_confirmation_template = "console/delete.html"
     #: The text of the list's button.
     add_text: ClassVar[str] = "Add"
@@ -155,9 +160,20 @@ class TenantAdmin(PlainReferences, ModelAdmin):  # type: ignore[misc]  # unfold 
         found = context.get("original")
         context.update(show_save_and_add_another=False, show_save_and_continue=False)
         if found is not None:
-            context["title"] = str(found)
+            context["title"] = self.title_of(found)
+            context["grants_told"] = self.grants_told(request, found.pk)
         page: HttpResponse = super().render_change_form(request, context, *rest, **more)
         return page
+
+    def title_of(self, found: Any) -> str:
+        """An object's name, as the title of its page."""
+        return str(found)
+
+    def grants_told(self, request: HttpRequest, identity: UUID) -> SafeString:
+        """What is granted or denied on an object, or to whoever it is, for those who may see that."""
+        kind = self.holder or self.granted
+        grants = self.admin_site.page("tenants.grant") if kind else None
+        return grants.told(request, kind, identity) if grants is not None else SafeString("")
 
     def is_own(self, request: HttpRequest, obj: Any) -> bool:
         """Whether an object belongs to the open tenant: the platform's shared ones are read, not changed."""

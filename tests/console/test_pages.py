@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from secrets import token_hex
 
 import pytest
 from django.conf import settings
 from django.contrib import admin
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -16,6 +18,7 @@ from audit.models import Event
 from billing.models import Budget
 from retrieval.data import Upload
 from retrieval.services import create_collection, ingest_now
+from tenants import keys
 from tenants.ids import uuid7
 from tenants.models import ApiKey, Department
 
@@ -47,6 +50,37 @@ def test_the_overview_looks_back_as_far_as_is_asked(as_role, period, slots):
     cost = next(figure for figure in page["figures"] if figure.title == "Cost")
     assert (len(calls.course), calls.whole, cost.whole) == (slots, "3", "$0.762")
     assert calls.course[-1][1] == 100
+
+
+def test_the_api_tells_what_the_overview_shows(acme):
+    def asked(role, **parameters):
+        new = keys.generate(settings.API_KEY_PEPPER)
+        with acme.open():
+            ApiKey.objects.create(
+                name=f"overview {token_hex(4)}",
+                public_id=new.public_id,
+                digest=new.digest,
+                department=acme.departments["legal"],
+                role=role,
+            )
+        return Client().get("/api/v1/overview", parameters, headers={"authorization": f"Bearer {new.key}"})
+
+    for period, slots in (("24h", 24), ("7d", 7), ("30d", 30)):
+        told = asked("owner", period=period).json()
+        assert told["total"] | {"cost": Decimal(told["total"]["cost"])} == {
+            "calls": 3,
+            "cost": Decimal("0.7625"),
+            "entities": 2,
+            "refused": 0,
+        }
+        assert len(told["slots"]) == slots
+        assert told["slots"][-1]["calls"] == 3
+        assert told["latency_ms"] == {"p95": 12}
+    assert asked("owner", period="1y").status_code == 400
+    alone = asked("member").json()
+    assert (alone["total"]["calls"], alone["deployments"], alone["latency_ms"]) == (0, None, {"p95": None})
+    assert asked("policy_manager").json()["total"]["cost"] is None
+    assert asked("policy_manager").json()["deployments"] == []
 
 
 def test_the_overview_says_how_fast_calls_were_and_how_providers_do(as_role, acme):

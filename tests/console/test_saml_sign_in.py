@@ -10,11 +10,12 @@ from secrets import token_hex
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from lxml import etree
 from signxml import SignatureMethod, XMLSigner
-from signxml.algorithms import DigestAlgorithm
+from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm
 
 from audit.models import Event
 from config.provider_sign_in import AWAY, AWAY_SECONDS
@@ -22,6 +23,8 @@ from tenants import identity, saml
 from tenants.isolation import scope
 from tenants.models import Identity, Membership, User
 from tests.console.test_provider_sign_in import member, page_of, sent_away
+from tests.console.test_provider_sign_in import register as register_oidc
+from tests.identity_provider import IdentityProvider as Realm
 from tests.saml_provider import SamlProvider, Signxml, make_certificate
 
 A, P = saml._A, saml._P
@@ -188,6 +191,28 @@ def test_a_response_is_used_once_and_in_the_browser_that_asked(acme, idp, provid
     assert client.post(answers(acme), response).status_code == 302
     client.post("/console/logout/")
     assert client.post(answers(acme), response | {"again": "1"}).status_code == 400
+
+
+def test_one_protocol_does_not_answer_for_the_other(acme, idp, provider, monkeypatch):
+    client, _ = sent_away(acme, provider)
+    answer = client.get(reverse("admin:provider_back", args=[acme.name, provider.pk]), {"state": "x", "code": "y"})
+    assert answer.status_code == 400
+    monkeypatch.setattr(settings, "PRIVATE_HOSTS_ALLOWED", ["127.0.0.1"])
+    realm = Realm()
+    try:
+        other, _ = sent_away(acme, register_oidc(acme, realm))
+        client, address = sent_away(acme, provider)
+        response = responded(acme, idp, address, email=member(acme).email)
+        assert other.post(answers(acme), {"SAMLResponse": response}).status_code == 400
+    finally:
+        realm.stop()
+
+
+def test_a_request_is_answered_once_even_wrongly(acme, idp, provider):
+    client, address = sent_away(acme, provider)
+    right = responded(acme, idp, address, email=member(acme).email)
+    assert client.post(answers(acme), {"SAMLResponse": base64.b64encode(b"<a/>").decode()}).status_code == 403
+    assert client.post(answers(acme), {"SAMLResponse": right, "again": "1"}).status_code == 400
 
 
 def test_who_was_away_too_long_starts_again(acme, idp, provider):
@@ -412,7 +437,8 @@ def test_what_is_no_response_is_refused(acme, provider, response, sentence):
     assert (answer.status_code, sentence in answer.content.decode()) == (403, True), answer.content.decode()
 
 
-def test_a_comment_cuts_no_name_short(acme, idp, provider):
+@pytest.mark.parametrize("kept", ["", "_WITH_COMMENTS"])
+def test_a_comment_cuts_no_name_short(acme, idp, provider, kept):
     """Of `admin@good.example<!-- -->.evil.example` nobody may read the beginning alone."""
     ann = member(acme)
 
@@ -423,6 +449,7 @@ def test_a_comment_cuts_no_name_short(acme, idp, provider):
         value[-1].tail = ".evil.example"
 
     idp.crypto.before = commented
+    idp.crypto.form = CanonicalizationMethod[f"EXCLUSIVE_XML_CANONICALIZATION_1_0{kept}"]
     refused(acme, idp, provider, "No member of this tenant has your e-mail address", email=ann.email + ".evil.example")
 
 
