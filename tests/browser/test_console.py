@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import statistics
 
 import pytest
 from django.conf import settings
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
+from selenium_axe_python import Axe
 
 from audit.models import Event
 from tenants import keys
@@ -71,6 +73,9 @@ PAGES = [
     "/console/account/second-factor/",
     "/console/password_change/",
 ]
+
+#: Milliseconds until something was seen of the page.
+FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 #: Controls that a screen reader could not name.
 NAMELESS = """
@@ -137,6 +142,18 @@ def test_a_key_is_revoked_with_its_effect_said(console, acme):
         assert "left in a log" in reasons
 
 
+def shut_out(console):
+    """What axe-core finds on a page against WCAG 2.1 A and AA and holds for serious."""
+    axe = Axe(console)
+    axe.inject()
+    found = axe.run(options={"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    return [
+        (problem["id"], [node["html"][:160] for node in problem["nodes"]])
+        for problem in found["violations"]
+        if problem["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (1366, "dark"), (360, "light")])
 def test_every_page_is_whole_and_asks_nobody_else(console, width, scheme):
     console.execute_cdp_cmd(
@@ -148,14 +165,19 @@ def test_every_page_is_whole_and_asks_nobody_else(console, width, scheme):
     )
     console.errors()
     console.foreign_requests()
+    paints = []
     for page in PAGES:
         console.open(page)
+        paints.append(console.wait(lambda browser: browser.execute_script(FIRST_PAINT)))
         assert console.errors() == [], page
         assert console.foreign_requests() == [], page
         assert console.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"), page
         assert console.execute_script(NAMELESS) == [], page
         dark = "dark" in console.find("html").get_attribute("class").split()
         assert dark is (scheme == "dark"), page
+        if width > 600:
+            assert shut_out(console) == [], page
+    assert statistics.median(paints) < 1000, paints
 
 
 def test_everything_is_reached_with_the_keyboard(console):
