@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import TabularInline
@@ -27,6 +29,7 @@ from tenants.console.member import callers_seen, member_of
 from tenants.console.pages import PlainReferences, ScopedForm, TenantAdmin, counted
 from tenants.isolation import PLATFORM, current
 
+from .breakers import OpenBreaker, open_breakers
 from .credentials import seal_credential
 from .models import Deployment, Model, Provider, Route
 
@@ -187,6 +190,17 @@ class DeploymentForm(ScopedForm):
         }
 
 
+def breaker_label(opened: OpenBreaker | None) -> SafeString:
+    """That a deployment is not called, why, and when it is tried again; '' while it is called."""
+    if opened is None:
+        return SafeString("")
+    return cells.label(
+        f"breaker open: {opened.reason}" if opened.error else "breaker open",
+        "bad",
+        f"Since {opened.opened_at:%H:%M:%S} UTC; a call tries again from {opened.until:%H:%M:%S} UTC",
+    )
+
+
 @admin.register(Deployment)
 class DeploymentPage(SharedAdmin):
     rights = "deployments"
@@ -194,12 +208,24 @@ class DeploymentPage(SharedAdmin):
     form = DeploymentForm
     lead = "One model at one provider. A model's routes choose among them."
     empty = ("No deployment yet", "Add one for each model that a provider serves; a model's routes then point at it.")
-    list_display = ("name", "owner", "at", "can", "concurrency", "patience", "route_count")
+    list_display = ("name", "owner", "at", "can", "called", "concurrency", "patience", "route_count")
     list_select_related = ("provider",)
     sortable_by = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(number=counted(Route.objects.all(), "deployment"))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list with the breakers that are open, read for the whole page at once."""
+        changelist, opened = super().get_changelist_instance(request), open_breakers()
+        changelist.result_list = list(changelist.result_list)
+        for deployment in changelist.result_list:
+            deployment.opened = opened.get(deployment.pk)
+        return changelist
+
+    @admin.display(description="breaker")
+    def called(self, deployment: Any) -> SafeString:
+        return breaker_label(deployment.opened) or cells.label("closed", "good")
 
     @admin.display(description="upstream model")
     def at(self, deployment: Deployment) -> SafeString:
@@ -289,14 +315,34 @@ class ModelPage(SharedAdmin):
     def how(self, model: Model) -> str:
         return STRATEGIES[model.strategy]
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list with the breakers that are open, read for the whole page at once."""
+        changelist, opened = super().get_changelist_instance(request), open_breakers()
+        changelist.result_list = list(changelist.result_list)
+        for model in changelist.result_list:
+            model.opened = opened
+        return changelist
+
     @admin.display(description="answered by")
-    def path(self, model: Model) -> SafeString:
+    def path(self, model: Any) -> SafeString:
+        """The routes in the order in which they are tried, each as long as its share of its priority's weight."""
+        routes = sorted(model.routes.all(), key=lambda route: (route.priority, -route.weight))
+        whole = Counter[int]()
+        for route in routes:
+            whole[route.priority] += route.weight
         return cells.lines(
-            cells.words(
+            format_html(
+                '{} {}<small class="ch-below-name">at {} · priority {}, weight {}</small>'
+                '<svg class="ch-share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+                '<rect width="100" height="4"></rect><rect class="ch-of" width="{}" height="4"></rect></svg>',
                 route.deployment.name,
-                f"at {route.deployment.provider} · priority {route.priority}, weight {route.weight}",
+                breaker_label(model.opened.get(route.deployment_id)),
+                route.deployment.provider,
+                route.priority,
+                route.weight,
+                f"{100 * route.weight / (whole[route.priority] or 1):.0f}",
             )
-            for route in model.routes.all()
+            for route in routes
         )
 
     def change_view(
@@ -321,6 +367,7 @@ class ModelPage(SharedAdmin):
         }
         ids = [route.deployment_id for route in routes]
         prices = self.admin_site.prices_of(ids) if member.may("prices.view") else {}
+        breakers = open_breakers()
         heaviest = max(route.weight for route in routes) or 1
         return {
             "model": model,
@@ -334,6 +381,7 @@ class ModelPage(SharedAdmin):
                     "prices": {
                         kind: f"{price.normalize():f}" for kind, price in prices.get(route.deployment_id, {}).items()
                     },
+                    "opened": breaker_label(breakers.get(route.deployment_id)),
                     "health": seen.get(f"{route.deployment.provider.name}/{route.deployment.upstream_model}"),
                 }
                 for route in routes

@@ -1,6 +1,7 @@
 """Which deployment answers: the order of a model's candidates, breakers, concurrency, retries and fallbacks.
 
-The candidates are decided before the first attempt; nothing here adds to them. Figures are those of this process.
+The candidates are decided before the first attempt; nothing here adds to them. Figures are those of this process; of
+breakers the others are told (`breakers`).
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ Answer = TypeVar("Answer")
 Failed = Callable[[Target, GatewayError], None]
 Prices = Callable[[UUID], Mapping[str, int]]
 Clock = Callable[[], float]
+#: Is told of a breaker that opened for so many seconds (by an error's code), or closed (0, "").
+Told = Callable[[UUID, float, str], None]
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ class Breaker:
         self._count(failed, now)
         if not failed:
             if probe:
-                self._close()
+                self.close()
             self.in_a_row = 0
             return
         self.in_a_row += 1
@@ -96,8 +99,9 @@ class Breaker:
         """Opens it at once."""
         self.open_until = now + PROBE_AFTER_S
 
-    def _close(self) -> None:
-        self.open_until = 0.0
+    def close(self) -> None:
+        """Lets calls through again; what was counted is forgotten."""
+        self.open_until, self.in_a_row = 0.0, 0
         self.calls.clear()
         self.failures = 0
 
@@ -115,6 +119,7 @@ class Breaker:
 class Health:
     """What this process knows of one deployment."""
 
+    deployment: UUID
     breaker: Breaker = field(default_factory=Breaker)
     in_flight: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -183,12 +188,28 @@ class Router:
         self._rng = rng or random.Random()  # noqa: S311  routing is no secret
         self._clock = clock
         self._health: dict[UUID, Health] = {}
+        self.told: Told | None = None
+
+    def heard(self, deployment: UUID, seconds: float) -> None:
+        """Another worker's breaker has opened for so long, or closed (0)."""
+        breaker = self.health(deployment).breaker
+        if not seconds:
+            breaker.close()
+        elif not breaker.open_until:
+            breaker.open_until = self._clock() + seconds
+
+    def changed(self, health: Health, error: BaseException | None) -> None:
+        """A breaker of this worker has opened or closed."""
+        if self.told is not None:
+            until = health.breaker.open_until
+            left = max(until - self._clock(), 1e-3) if until else 0.0
+            self.told(health.deployment, left, getattr(error, "code", ""))
 
     def health(self, deployment: UUID) -> Health:
         """What is known of a deployment."""
         found = self._health.get(deployment)
         if found is None:
-            found = self._health[deployment] = Health()
+            found = self._health[deployment] = Health(deployment)
         return found
 
     def order(self, targets: Sequence[Target], strategy: str, prices: Prices | None = None) -> list[Target]:
@@ -280,7 +301,7 @@ class Router:
             await self._wait(health, target.first_token_timeout_s)
         else:
             health.in_flight += 1
-        return Ongoing(health, self._clock)
+        return Ongoing(health, self._clock, self.changed)
 
     async def _wait(self, health: Health, patience: float) -> None:
         """The place of a call that ends is handed to the one that has waited longest."""
@@ -297,13 +318,16 @@ class Router:
             raise
 
 
+Changed = Callable[[Health, BaseException | None], None]
+
+
 class Ongoing:
     """A call at a deployment: holds its place until `end`."""
 
-    __slots__ = ("_began", "_clock", "_ended", "_health", "_probe")
+    __slots__ = ("_began", "_changed", "_clock", "_ended", "_health", "_probe")
 
-    def __init__(self, health: Health, clock: Clock) -> None:
-        self._health, self._clock = health, clock
+    def __init__(self, health: Health, clock: Clock, changed: Changed) -> None:
+        self._health, self._clock, self._changed = health, clock, changed
         self._probe = health.breaker.begin()
         self._began = clock()
         self._ended = False
@@ -318,11 +342,14 @@ class Ongoing:
         if self._ended:
             return
         self._ended = True
-        now = self._clock()
+        now, breaker = self._clock(), self._health.breaker
+        before = breaker.open_until
         _leave(self._health)
-        self._health.breaker.end(_is_failure(error), self._probe, now)
+        breaker.end(_is_failure(error), self._probe, now)
         if isinstance(error, UpstreamUnauthorized):
-            self._health.breaker.trip(now)
+            breaker.trip(now)
+        if breaker.open_until != before and (self._probe or not (before and breaker.open_until)):
+            self._changed(self._health, error)  # calls that were on their way when it opened say nothing new
         if isinstance(error, UpstreamRateLimited):
             rest = REST_S if error.retry_after is None else min(error.retry_after, LONGEST_REST_S)
             self._health.resting_until = now + rest

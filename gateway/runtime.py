@@ -16,6 +16,7 @@ from tenants.isolation.pool import Pool, make_pool, within
 from tenants.snapshot import Snapshot, Snapshots
 
 from .bodies import Bodies
+from .breakers import Breakers
 from .errors import InvalidKey, Unavailable
 from .journal import Journal
 from .limits import Limits
@@ -41,6 +42,7 @@ class Runtime:
     memory: Memory
     bodies: Bodies
     pipeline: Pipeline
+    breakers: Breakers
 
     @classmethod
     def from_settings(cls) -> Runtime:
@@ -57,7 +59,8 @@ class Runtime:
         memory = Memory(settings.DATABASE_URL, snapshot_pool, settings.RESPONSES_KEY, keep, journal.crowd)
         bodies = Bodies(settings.DATABASE_URL, journal.crowd)
         pipeline = Pipeline(snapshots, journal, leases, limits, engine(), search_pool, memory, bodies)
-        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, bodies, pipeline)
+        breakers = Breakers(settings.REDIS_URL, pipeline.router)
+        return cls(snapshot_pool, search_pool, snapshots, journal, leases, limits, memory, bodies, pipeline, breakers)
 
     async def start(self) -> None:
         """Connects. What is away is waited for in the background: calls get 503 until it is back."""
@@ -70,6 +73,7 @@ class Runtime:
         await self.memory.start()
         await self.bodies.start()
         await self.limits.start()
+        await self.breakers.start()
         await self.snapshots.start()
         _RUNNING.append(self)
 
@@ -81,6 +85,7 @@ class Runtime:
         await self.memory.stop()
         await self.bodies.stop()
         await self.leases.stop()
+        await self.breakers.stop()
         await self.limits.stop()
         await close_all()
         for pool in (self.snapshot_pool, self.search_pool):

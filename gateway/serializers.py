@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.services import PRICE_KINDS
@@ -60,7 +61,17 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
         return attrs
 
 
+class BreakerSerializer(serializers.Serializer[Any]):
+    """Whether a deployment is called. `probed_at`: when the next call may try it again."""
+
+    state = serializers.ChoiceField(choices=["closed", "open"])
+    error = serializers.CharField(allow_null=True)
+    opened_at = serializers.DateTimeField(allow_null=True)
+    probed_at = serializers.DateTimeField(allow_null=True)
+
+
 class DeploymentSerializer(Strict, serializers.ModelSerializer[Deployment]):
+    breaker = serializers.SerializerMethodField()
     provider = Reference(Provider)
     capabilities = serializers.ListField(child=serializers.CharField(max_length=30), required=False, default=list)
     timeout_s = serializers.FloatField(min_value=0.05, max_value=3600, default=120)
@@ -80,12 +91,20 @@ class DeploymentSerializer(Strict, serializers.ModelSerializer[Deployment]):
             "first_token_timeout_s",
             "max_output_tokens",
             "max_input_tokens",
+            "breaker",
             "created_at",
         )
         read_only_fields = ("id", "created_at")
 
     def to_representation(self, instance: Deployment) -> dict[str, Any]:
         return {**super().to_representation(instance), "provider": str(instance.provider_id)}
+
+    @extend_schema_field(BreakerSerializer)
+    def get_breaker(self, instance: Deployment) -> dict[str, Any]:
+        found = self.context["view"].breakers.get(instance.pk)
+        if found is None:
+            return {"state": "closed", "error": None, "opened_at": None, "probed_at": None}
+        return {"state": "open", "error": found.error or None, "opened_at": found.opened_at, "probed_at": found.until}
 
 
 class RouteSerializer(Strict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -16,6 +18,7 @@ from tenants.api.lists import Filter, flag
 from tenants.api.views import FullView, ManagementView
 from tenants.ids import uuid7
 
+from .breakers import OpenBreaker, open_breakers
 from .credentials import seal_credential
 from .models import Deployment, Model, Provider, Route
 from .serializers import DeploymentSerializer, ModelSerializer, PriceSerializer, ProviderSerializer
@@ -95,6 +98,12 @@ class DeploymentView(OwnedView):
     searched = ("name", "upstream_model")
     orderings = ("name", "upstream_model", "created_at")
     rights: ClassVar[dict[str, str]] = rights_on("deployments")
+    passing = ("breaker",)
+    breakers: Mapping[UUID, OpenBreaker] = MappingProxyType({})
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.breakers = open_breakers()
 
     def perform_create(self, serializer: Any) -> None:
         serializer.save(shared_with=serializer.validated_data["provider"].shared_with)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from secrets import token_hex
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib import admin
 from django.db import connection
@@ -16,6 +18,7 @@ from django.urls import reverse
 
 from audit.models import Event
 from billing.models import Budget
+from gateway.breakers import HASH
 from retrieval.data import Upload
 from retrieval.services import create_collection, ingest_now
 from tenants import keys
@@ -135,6 +138,43 @@ def shown_object(client, obj):
     return client.get(
         reverse(f"admin:{obj._meta.label_lower.replace('.', '_')}_change", args=[obj.pk])
     ).content.decode()
+
+
+def test_an_open_breaker_is_seen_wherever_the_deployment_is(acme, as_role):
+    _, deployment, model = acme.objects[:3]
+    owner = as_role("owner")
+    assert "breaker open" not in shown(owner, "gateway_model_changelist")
+    assert ">closed<" in shown(owner, "gateway_deployment_changelist")
+    said = {"opened_at": 1e9, "until": 1e9 + 10, "error": "upstream_timeout"}
+    with redis.Redis.from_url(settings.REDIS_URL) as told:
+        told.hset(HASH, str(deployment.pk), json.dumps(said))
+    try:
+        for page in (
+            shown(owner, "gateway_model_changelist"),
+            shown(owner, "gateway_deployment_changelist"),
+            shown_object(owner, model),
+        ):
+            assert "breaker open: upstream timeout" in page
+            assert "a call tries again from 01:46:50 UTC" in page
+        new = keys.generate(settings.API_KEY_PEPPER)
+        with acme.open():
+            legal = acme.departments["legal"]
+            named = {"public_id": new.public_id, "digest": new.digest, "department": legal, "role": "developer"}
+            ApiKey.objects.create(name="breakers", **named)
+        asked = {"headers": {"authorization": f"Bearer {new.key}"}}
+        first = Client().get(f"/api/v1/deployments/{deployment.pk}", **asked)
+        assert first.json()["breaker"] == {
+            "state": "open",
+            "error": "upstream_timeout",
+            "opened_at": "2001-09-09T01:46:40Z",
+            "probed_at": "2001-09-09T01:46:50Z",
+        }
+    finally:
+        with redis.Redis.from_url(settings.REDIS_URL) as told:
+            told.hdel(HASH, str(deployment.pk))
+    again = Client().get(f"/api/v1/deployments/{deployment.pk}", **asked)
+    assert again.json()["breaker"]["state"] == "closed"
+    assert again.headers["etag"] == first.headers["etag"]
 
 
 def test_the_overview_shows_budgets_as_bars(as_role):
