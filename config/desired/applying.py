@@ -170,6 +170,7 @@ class _Work:
         made = dict(self.outcome.owner_keys)
         try:
             with transaction.atomic():
+                _alone()
                 work()
                 _checked(())
         except Refused as refused:
@@ -275,6 +276,12 @@ def _located(path: Path) -> Iterator[None]:
         raise Refused(Problem(path, "It is in use, or its name is, or it refers to something that is gone.")) from error
     except (DataError, Malformed, UnicodeError, OverflowError) as error:
         raise Refused(Problem(path, "A value is malformed.")) from error
+
+
+def _alone() -> None:
+    """Until the transaction ends nobody else applies a file: whoever does waits, and then finds nothing to change."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('customhouse apply', 0))")
 
 
 def _checked(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from audit.models import Event
@@ -77,6 +78,19 @@ def test_a_second_time_nothing_is_written(slug, names):
         outcome = applied(house(slug, names), **options)
         assert (told(outcome), outcome.changes) == ("", False)
     assert events(slug) == before
+
+
+def test_two_at_once_do_the_work_once(slug, names):
+    def apply_alone(_):
+        try:
+            return applied(house(slug, names))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as both:
+        outcomes = list(both.map(apply_alone, range(2)))
+    assert [told(outcome) for outcome in outcomes] == ["", ""]
+    assert sorted(outcome.changes for outcome in outcomes) == [False, True]
 
 
 def test_a_dry_run_says_everything_and_writes_nothing(slug, names):
