@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -122,11 +121,11 @@ class Breakers:
     async def _catch_up(self) -> None:
         """What was said before this worker listened."""
         now = time.time()
-        kept: Mapping[bytes, bytes] = await self._redis.hgetall(HASH)  # type: ignore[misc]
+        kept: Any = await self._redis.hgetall(HASH)
         for field, value in kept.items():
             until = orjson.loads(value)["until"]
             if until < now - FORGET_SECONDS:
-                await self._redis.hdel(HASH, field.decode())  # type: ignore[misc]
+                await self._redis.hdel(HASH, field.decode())
             else:
                 self._router.heard(UUID(field.decode()), max(until - now, 1e-3))
 

@@ -1,4 +1,4 @@
-"""`python -m tests.oidc_site PORT DATABASE PERSON`: a real OpenID provider (django-oauth-toolkit), in a site of its own.
+"""`python -m tests.oidc_site PORT DATABASE PERSON`: an OpenID provider that others wrote (django-oauth-toolkit).
 
 PERSON is JSON: {"email", "password", "name", "client_id", "client_secret", "redirect_uri"}. It says "ready" when it
 answers, at http://127.0.0.1:PORT/o.
