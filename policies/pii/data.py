@@ -27,6 +27,7 @@ class Action(StrEnum):
 
     ALLOW = "allow"
     PLACEHOLDER = "placeholder"
+    SURROGATE = "surrogate"
     MASK = "mask"
     HASH = "hash"
     BLOCK = "block"
@@ -196,10 +197,6 @@ def _object(value: object, where: str) -> dict[str, Any]:
 
 
 def _action(value: object, where: str) -> Action:
-    if value == "surrogate":
-        raise PiiRulesError(
-            f"{where}: 'surrogate' is not available yet; use 'placeholder', which is reversible as well."
-        )
     if not isinstance(value, str) or value not in Action._value2member_map_:
         raise PiiRulesError(f"{where}: must be one of {', '.join(Action)}, not {_shown(value)}.")
     return Action(value)

@@ -106,11 +106,13 @@ def _preference(entity: Entity, one: Entity, other: Entity) -> tuple[bool, float
 
 
 def stand_in(kind: str, value: str, action: Action, vault: Vault) -> str:
-    """What replaces a value. Only placeholders go into the vault; a mask keeps the shape and no character of it."""
+    """What replaces a value. Placeholders and surrogates go into the vault; a mask keeps nothing but the shape."""
     if action is Action.MASK:
         return "".join("*" if character.isalnum() else character for character in value)
     if action is Action.HASH:
         return vault.digest(kind, value)
+    if action is Action.SURROGATE:
+        return vault.surrogate(kind, value)
     return vault.placeholder(kind, value)
 
 

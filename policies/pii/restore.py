@@ -4,6 +4,9 @@ A placeholder that a model repeats comes back as it was written, or with small c
 (Markdown), spaces or dashes for underscores inside of brackets, no brackets. All that is restored: it is unmistakable,
 because type and id must both be those of one entry of this vault. Anything else stays as it is, and nothing that was
 put in is looked at again.
+
+A surrogate comes back where it is written as it was, in any case and with any white space, a name also by its parts
+and a number in other groups (`written`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import regex
 from policies.pii.errors import TooDeep
 from policies.pii.jsontext import escaped, is_container, rewrite
 from policies.pii.vault import ALPHABET, ID_LENGTH, Vault
+from policies.pii.written import Index
 
 _ID: Final = f"[{ALPHABET}]{{{ID_LENGTH}}}"
 _LOOSE: Final = r"[ _\\\-]{1,3}"
@@ -82,11 +86,12 @@ class Restorer:
     written. `restored` counts what was put back.
     """
 
-    __slots__ = ("_forms", "_held", "_last", "_vault", "json_escape", "restored")
+    __slots__ = ("_forms", "_held", "_index", "_last", "_vault", "json_escape", "restored")
 
     def __init__(self, vault: Vault, json_escape: bool = False) -> None:
         self._vault = vault
-        self._forms = _forms(vault.types) if vault else None
+        self._forms = _forms(vault.types) if vault.types else None
+        self._index = _index_of(vault, json_escape)
         self._held = ""
         self._last = ""
         self.json_escape = json_escape
@@ -95,6 +100,8 @@ class Restorer:
     def feed(self, text: str) -> str:
         """The next piece, as far as it is sure; only what may be the beginning of a placeholder is kept back."""
         forms = self._forms
+        if self._index is not None:
+            return self._take_both(self._held + text, self._index, final=False)
         if forms is None:
             return text
         if not self._held and not forms.hinted(text):
@@ -104,7 +111,11 @@ class Restorer:
 
     def flush(self) -> str:
         """What was kept back; the text is complete."""
-        return self._take(self._held, final=True) if self._held else ""
+        if not self._held:
+            return ""
+        if self._index is not None:
+            return self._take_both(self._held, self._index, final=True)
+        return self._take(self._held, final=True)
 
     def _take(self, text: str, *, final: bool) -> str:
         assert self._forms is not None
@@ -130,6 +141,53 @@ class Restorer:
         self._last = text[end - 1 : end] if end else ""
         return "".join(pieces)
 
+    def _take_both(self, text: str, index: Index, *, final: bool) -> str:
+        """As `_take`, with surrogates among the placeholders."""
+        at = place = len(self._last)
+        text, pieces = self._last + text, []
+        limit = self._unfinished(text, at, None) if self._forms and not final else None
+        end = len(text) if limit is None else limit
+        match = self._forms.whole.search(text, place) if self._forms else None
+        while True:
+            if self._forms and match is not None and match.start() < place:
+                match = self._forms.whole.search(text, place)
+            start = index.starts.search(text, place, end)
+            if start is not None and (match is None or start.start() < match.start()):
+                begin = start.start()
+                reading = index.read(text, begin)
+                if reading.open and not final:
+                    end = begin
+                    break
+                place, original = reading.end, self._behind(reading.surrogate, text, begin, reading.end)
+                if original is None:
+                    place = begin + 1
+                    continue
+            elif match is not None and match.start() < end:
+                begin, place, original = match.start(), match.end(), self._original(match)
+                if not final and place == len(text) and match["bare_id"]:
+                    end = begin
+                    break
+                if original is None:
+                    continue
+            else:
+                break
+            pieces += text[at:begin], original
+            at = place
+        pieces.append(text[at:end])
+        self._held = text[end:]
+        self._last = text[max(0, end - 2) : end]  # JSON's \n are two
+        return "".join(pieces)
+
+    def _behind(self, surrogate: str, text: str, begin: int, end: int) -> str | None:
+        """The original of a surrogate that is read in a text."""
+        found = self._vault.behind(surrogate, text[begin:end]) if surrogate else None
+        if found is None:
+            return None
+        if found.startswith("+") and text[max(0, begin - 1) : begin] == "+":
+            found = found[1:]  # the figures alone were written in other groups
+        self.restored += 1
+        return escaped(found) if self.json_escape else found
+
     def _unfinished(self, text: str, at: int, match: re.Match[str] | None) -> int | None:
         """Where a form begins that the next piece may complete or extend, up to the given match; None if nowhere."""
         assert self._forms is not None
@@ -150,12 +208,22 @@ class Restorer:
         return escaped(entry[1]) if self.json_escape else entry[1]
 
 
+def _index_of(vault: Vault, json: bool) -> Index | None:
+    """How a vault's surrogates are found; made once, and again when there are more of them."""
+    if not vault.surrogates:
+        return None
+    known = len(vault.surrogates), json
+    if vault.index is None or vault.index[0] != known:
+        vault.index = known, Index(vault.surrogates, json)
+    return vault.index[1]
+
+
 _TYPE_WORDS: Final = re.compile(r"[^0-9A-Za-z]+")
 
 
 def restore_text(text: str, vault: Vault, json_escape: bool | None = None) -> str:
     """A complete text with its originals. If `json_escape` is left open, JSON text stays JSON at every level."""
-    if not vault or ("_" not in text and "[" not in text):
+    if not vault or ("_" not in text and "[" not in text and not vault.surrogates):
         return text
     if json_escape is None and _is_json(text):
         return rewrite(text, lambda value, _: restore_text(value, vault))

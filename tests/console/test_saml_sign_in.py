@@ -246,7 +246,7 @@ def attribute(path, name, value):
         if value is None:
             del element.attrib[name]
         else:
-            element.set(name, value)
+            element.set(name, value() if callable(value) else value)
 
     return change
 
@@ -267,7 +267,8 @@ def without(path):
 
 
 def moment(**away):
-    return (datetime.now(UTC) + timedelta(**away)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """What gives a time so far away from when it is asked."""
+    return lambda: (datetime.now(UTC) + timedelta(**away)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 CONFIRMATION = f"{A}Subject/{A}SubjectConfirmation"

@@ -47,7 +47,6 @@ def test_rules_are_equal_and_hash_alike_when_they_say_the_same():
         ({"PERSON": 3}, "pii.PERSON: must be an object"),
         ({"PERSON": {"acton": "mask"}}, "unknown setting 'acton'"),
         ({"PERSON": {"action": "erase"}}, "pii.PERSON.action: must be one of allow, placeholder"),
-        ({"PERSON": {"action": "surrogate"}}, "'surrogate' is not available yet"),
         ({"PERSON": {"threshold": 2}}, "pii.PERSON.threshold: must be a number from 0 to 1"),
         ({"PERSON": {"threshold": True}}, "must be a number from 0 to 1"),
         ({"PERSON": {"sources": ["users"]}}, "'users' is none of"),
