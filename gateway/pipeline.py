@@ -242,9 +242,12 @@ class Pipeline:
         except GuardrailFailed as error:
             raise Unavailable(str(error)) from error
 
-    def scores(self, p: Prepared) -> dict[str, float]:
-        """How sure the detector was of each placeholder, from 0 to 1. It looks again: not for the hot path."""
-        found: dict[str, float] = {}
+    def found(self, p: Prepared) -> dict[str, dict[str, Any]]:
+        """Of what type each stand-in is, and how sure the detector was of it ("type", "score": 0 to 1).
+
+        It looks again: not for the hot path.
+        """
+        found: dict[str, dict[str, Any]] = {}
         said = [*strings(p.call.body.get("messages")), *(source.text for source in p.sources)]
         for text in said:
             try:
@@ -252,7 +255,9 @@ class Pipeline:
             except PiiError:  # it is only told less
                 continue
             for entity in entities:
-                found[entity.replacement] = max(entity.score, found.get(entity.replacement, 0.0))
+                known = found.get(entity.replacement, {"score": 0.0})
+                score = max(entity.score, known["score"])
+                found[entity.replacement] = {"type": entity.type, "score": score}
         return found
 
     async def search(
@@ -613,7 +618,7 @@ class Stream:
         return {
             **sent,
             "entities": p.masked.counts,
-            "found": self._pipeline.scores(p),
+            "found": self._pipeline.found(p),
             "candidates": [target.label for target in p.targets],
             "policy": p.rules.name,
             "passages": [{**_cited(source), "title": source.title, "text": source.text} for source in p.sources],

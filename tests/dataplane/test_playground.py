@@ -79,7 +79,8 @@ def test_it_shows_what_left_and_gives_the_answer_back_whole(gateway: Gateway, ve
     assert any("cost" in (data.get("usage") or {}) for _, data in events)
     placeholder = re.search(r"\[EMAIL_ADDRESS_\w{5}\]", sent["messages"][0]["content"])
     assert placeholder is not None
-    assert 0.5 <= sent["found"][placeholder[0]] <= 1
+    assert 0.5 <= sent["found"][placeholder[0]]["score"] <= 1
+    assert sent["found"][placeholder[0]]["type"] == "EMAIL_ADDRESS"
     name, done = events[-1]
     assert name == "done"
     assert {"record", "model"} <= set(done["steps"])

@@ -5,7 +5,6 @@
     const form = document.getElementById("ch-play");
     if (!form) return;
     const at = (id) => document.getElementById(id);
-    const PLACEHOLDER = /\[([A-Z][A-Z0-9_]*)_([A-Z0-9]{5})\]/g;
     const COLOURS = 6;
     const SVG = "http://www.w3.org/2000/svg";
     let running = null;
@@ -45,19 +44,22 @@
         return types.indexOf(type) % COLOURS;
     }
 
-    function marked(text, types, scores) {
-        const found = document.createDocumentFragment();
+    // Stand-ins are marked where they stand: placeholders, and surrogates, which look like anything.
+    function marked(text, types, found) {
+        const shown = document.createDocumentFragment();
+        const written = Object.keys(found ?? {}).filter(Boolean).sort((one, other) => other.length - one.length);
+        const stands = written.map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
         let from = 0;
-        for (const match of text.matchAll(PLACEHOLDER)) {
-            found.append(text.slice(from, match.index));
-            const mark = element("mark", match[0], `ch-mark ch-series-${colour(types, match[1])}`);
-            const score = scores?.[match[0]];
-            mark.title = score === undefined ? match[1] : `${match[1]}, score ${score.toFixed(2)}`;
-            found.append(mark);
+        for (const match of stands ? text.matchAll(new RegExp(stands, "g")) : []) {
+            shown.append(text.slice(from, match.index));
+            const { type, score } = found[match[0]];
+            const mark = element("mark", match[0], `ch-mark ch-series-${colour(types, type)}`);
+            mark.title = `${type}, score ${score.toFixed(2)}`;
+            shown.append(mark);
             from = match.index + match[0].length;
         }
-        found.append(text.slice(from));
-        return found;
+        shown.append(text.slice(from));
+        return shown;
     }
 
     function contentOf(message) {
@@ -248,12 +250,12 @@
         const { before, after } = found;
         if (after.decision === "deny") return fail(`The draft would refuse this call: ${after.reason}`);
         const counts = {};
-        const scores = {};
+        const stands = {};
         for (const one of after.entities) {
             counts[one.type] = (counts[one.type] ?? 0) + 1;
-            scores[one.replacement] = one.score;
+            stands[one.replacement] = { type: one.type, score: one.score };
         }
-        showSent({ messages: after.messages, entities: counts, found: scores });
+        showSent({ messages: after.messages, entities: counts, found: stands });
         const was = before.decision === "deny" ? `is refused: ${before.reason}` : `masks ${before.entities.length}`;
         at("play-answer").replaceChildren(element("p", `Nothing was sent. The draft masks ${after.entities.length}; the policy in force ${was}.`, "ch-empty-line"));
     }
