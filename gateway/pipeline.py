@@ -20,6 +20,8 @@ from billing.errors import BudgetExhausted as NoBudget
 from billing.errors import LedgerUnavailable
 from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, usd
 from policies.errors import RulesError
+from policies.pii.vault import Vault
+from policies.scopes import conversation_of, vault_of
 from policies.services import (
     Blocked,
     Context,
@@ -330,7 +332,8 @@ class Pipeline:
         steps.done("retrieval")
         body = await self._judge(body, rules, call, seen)
         steps.done("guardrails")
-        masked = await self._mask(body, rules, _quoted(call))
+        vault = vault_of(caller, rules.pii.scope, conversation_of(call.body))
+        masked = await self._mask(body, rules, _quoted(call), vault)
         steps.done("masking")
         seen.entities = masked.counts
         classification = await self._classification(caller, rules, sources)
@@ -449,10 +452,12 @@ class Pipeline:
         left: dict[str, Any] = judged.body
         return left
 
-    async def _mask(self, body: dict[str, Any], rules: Rules, sources: Mapping[int | str, Source] | None) -> Masked:
+    async def _mask(
+        self, body: dict[str, Any], rules: Rules, sources: Mapping[int | str, Source] | None, vault: Vault | None
+    ) -> Masked:
         """Placeholders for personal data in every string. Whatever fails here, nothing leaves."""
         try:
-            return await self._pii.mask(body, rules.pii, sources=sources)
+            return await self._pii.mask(body, rules.pii, sources=sources, vault=vault)
         except TextTooLarge as error:
             raise RequestTooLarge(str(error)) from error
         except Blocked as error:

@@ -437,9 +437,12 @@ def _tried(draft: simulation.Draft, tenant: UUID, text: str | None, days: str) -
 
 
 def lists(rules: dict[str, Any]) -> list[tuple[str, SafeString]]:
-    """The words that are never touched, and those that are always found."""
+    """The words that are never touched, those that are always found, and how far a stand-in reaches."""
     titles = {"allow_list": "Never touched", "deny_list": "Always found"}
-    return [(title, cells.labels(rules[name])) for name, title in titles.items() if rules.get(name)]
+    found = [(title, cells.labels(rules[name])) for name, title in titles.items() if rules.get(name)]
+    if rules.get("scope"):
+        found.append(("The same stand-in for the same within one", cells.label(rules["scope"])))
+    return found
 
 
 def other(rules: dict[str, Any]) -> list[tuple[str, Any]]:

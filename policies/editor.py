@@ -96,7 +96,9 @@ class Given:
         rest = _object(self.other)
         section = rest.pop("pii", {})
         if not isinstance(section, dict) or any(not name.islower() or name == matrix.DEFAULT for name in section):
-            raise RulesError("Under the other rules, pii holds lists and media alone; types are lines of the matrix.")
+            raise RulesError(
+                "Under the other rules, pii holds lists, media and scope alone; types are lines of the matrix."
+            )
         named = {name: rule for name, rule in (before.get("pii") or {}).items() if name not in section}
         named = {name: rule for name, rule in named.items() if name.isupper() or name == matrix.DEFAULT}
         pii = matrix.written({**named, **section}, [_wanted(line) for line in self.lines if line.action])

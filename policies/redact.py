@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +23,11 @@ from tenants.ids import uuid7
 
 from .errors import VaultGone
 from .models import VaultEntry
-from .pii.data import PiiRules, Source
+from .pii.data import PiiRules, Scope, Source
 from .pii.errors import TextTooLarge, VaultError
 from .pii.redaction import REDACT_CHARACTERS, Pii
 from .pii.vault import Vault
+from .scopes import principal, tenant_key, vault_of
 
 LIFETIME = timedelta(hours=24)
 MOST_BYTES = 1_000_000
@@ -88,11 +88,9 @@ def vault_for(caller: Caller, scope: str) -> Vault:
 
     The same value has the same placeholder within its scope, and none in common with another scope.
     """
-    if scope == "request":
-        return engine().vault()
-    whose = "" if scope == "tenant" else f"{_principal(caller)}\0{scope}"
-    secret = blake2b(f"{scope == 'tenant'}\0{whose}".encode(), key=_key(caller.tenant), digest_size=32).digest()
-    return Vault(secret, hash_key=settings.VAULT_KEY)
+    kind = scope if scope in (Scope.REQUEST, Scope.TENANT) else Scope.CONVERSATION
+    found = vault_of(caller, kind, f"named {scope}")
+    return engine().vault() if found is None else found  # an empty vault is false
 
 
 def keep(vault: Vault, caller: Caller) -> KeptVault:
@@ -102,8 +100,8 @@ def keep(vault: Vault, caller: Caller) -> KeptVault:
     identity = uuid7()
     made = VaultEntry.objects.create(
         id=identity,
-        principal=_principal(caller),
-        sealed=vault.seal(_key(caller.tenant), caller.tenant.bytes + identity.bytes),
+        principal=principal(caller),
+        sealed=vault.seal(tenant_key(caller.tenant), caller.tenant.bytes + identity.bytes),
         expires_at=now + LIFETIME,
     )
     return KeptVault(made.pk, made.expires_at)
@@ -115,7 +113,7 @@ def restore(text: str, vault: UUID, caller: Caller, purpose: str = "") -> str:
     entry = VaultEntry.objects.filter(pk=vault, expires_at__gt=timezone.now()).first()
     if entry is None:
         raise VaultGone
-    if entry.principal != _principal(caller):
+    if entry.principal != principal(caller):
         if not caller.may("reveal.use"):
             raise VaultGone
         if not purpose:
@@ -131,17 +129,7 @@ def restore(text: str, vault: UUID, caller: Caller, purpose: str = "") -> str:
 
 def opened(entry: VaultEntry) -> Vault:
     """A kept vault. Raises VaultError when it was sealed under another key."""
-    return Vault.open(bytes(entry.sealed), _key(entry.tenant_id), entry.tenant_id.bytes + entry.pk.bytes)
-
-
-def _principal(caller: Caller) -> str:
-    """The person behind a key, so that any of their keys restores what another redacted; else the key."""
-    return f"user:{caller.user}" if caller.user is not None else f"key:{caller.key}"
-
-
-def _key(tenant: UUID) -> bytes:
-    """32 bytes that are this tenant's alone."""
-    return blake2b(b"vault\0" + tenant.bytes, key=settings.VAULT_SEAL_KEY, digest_size=32).digest()
+    return Vault.open(bytes(entry.sealed), tenant_key(entry.tenant_id), entry.tenant_id.bytes + entry.pk.bytes)
 
 
 def _texts(messages: list[Any]) -> Iterable[tuple[int, int | None, Source, str]]:

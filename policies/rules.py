@@ -14,7 +14,7 @@ from .conditions import Condition, Context
 from .conditions import parse as parse_conditions
 from .errors import RulesError
 from .guardrails import Guardrails
-from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules
+from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules, Scope
 from .reading import read_object
 
 #: Sections of a policy document. Any other is an error, so that a misspelt rule is never silently without effect.
@@ -230,6 +230,8 @@ def _merged_pii(wide: dict[str, Any], narrow: dict[str, Any], locked: bool) -> d
             merged[name] = [word for word in _listed(rule) if word in _listed(before)]
         elif name == "deny_list":
             merged[name] = [*_listed(before), *_listed(rule)]
+        elif name == "scope":
+            merged[name] = min(before or Scope.REQUEST, rule, key=list(Scope).index)
         else:
             merged[name] = _tighter_rule(_whole(before or {}, fallback), _whole(rule, fallback))
     return merged

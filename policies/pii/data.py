@@ -7,7 +7,8 @@ The `pii` part of a policy document is a JSON object. Upper-case names are entit
      "default": {"action": "placeholder"},          # types that are not named
      "allow_list": ["support@acme.example"],        # never touched, whatever its type
      "deny_list": ["Falcon"],                       # always found, as type DENY_LIST
-     "media": ["image"]}                            # parts that may pass although nobody can read them
+     "media": ["image"],                            # parts that may pass although nobody can read them
+     "scope": "conversation"}                       # how far the same value has the same stand-in
 """
 
 from __future__ import annotations
@@ -49,6 +50,14 @@ class Direction(StrEnum):
 
     REQUEST = "request"
     RESPONSE = "response"
+
+
+class Scope(StrEnum):
+    """How far the same value has the same stand-in, the narrowest first."""
+
+    REQUEST = "request"
+    CONVERSATION = "conversation"
+    TENANT = "tenant"
 
 
 DENY_LIST: Final = "DENY_LIST"
@@ -93,6 +102,7 @@ class PiiRules:
     allow: frozenset[str] = frozenset()
     deny: tuple[str, ...] = ()
     media: frozenset[str] = frozenset()
+    scope: Scope = Scope.REQUEST
     _by_type: Mapping[str, TypeRule] = field(init=False, repr=False, compare=False)
     _deny: Callable[[str], list[Entity]] | None = field(init=False, repr=False, compare=False)
     #: whether a verdict depends on nothing but what was found; and the verdicts given so far (see `masking.judge`)
@@ -151,7 +161,7 @@ def _word_finder(words: tuple[tuple[str, str], ...]) -> Callable[[str], list[Ent
 
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]{1,47}")
 _RULE_KEYS: Final = ("action", "threshold", "directions", "sources", "allow_list", "deny_list")
-_SETTINGS: Final = ("default", "allow_list", "deny_list", "media")
+_SETTINGS: Final = ("default", "allow_list", "deny_list", "media", "scope")
 
 
 def _parse(document: object) -> PiiRules:
@@ -171,6 +181,7 @@ def _parse(document: object) -> PiiRules:
         allow=frozenset(word.casefold() for word in _words(entries.get("allow_list", []), "pii.allow_list")),
         deny=_words(entries.get("deny_list", []), "pii.deny_list"),
         media=_choices(entries.get("media", []), "pii.media", MEDIA),
+        scope=_scope(entries.get("scope", Scope.REQUEST)),
     )
 
 
@@ -200,6 +211,12 @@ def _action(value: object, where: str) -> Action:
     if not isinstance(value, str) or value not in Action._value2member_map_:
         raise PiiRulesError(f"{where}: must be one of {', '.join(Action)}, not {_shown(value)}.")
     return Action(value)
+
+
+def _scope(value: object) -> Scope:
+    if not isinstance(value, str) or value not in Scope._value2member_map_:
+        raise PiiRulesError(f"pii.scope: must be one of {', '.join(Scope)}, not {_shown(value)}.")
+    return Scope(value)
 
 
 def _threshold(value: object, where: str) -> float:

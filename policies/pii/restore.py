@@ -144,7 +144,8 @@ class Restorer:
     def _take_both(self, text: str, index: Index, *, final: bool) -> str:
         """As `_take`, with surrogates among the placeholders."""
         at = place = len(self._last)
-        text, pieces = self._last + text, []
+        text = self._last + text
+        pieces: list[str] = []
         limit = self._unfinished(text, at, None) if self._forms and not final else None
         end = len(text) if limit is None else limit
         match = self._forms.whole.search(text, place) if self._forms else None

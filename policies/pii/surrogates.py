@@ -266,7 +266,7 @@ def _iban(value: str, draw: Draw) -> str:
     plain = "".join(figures[place] for place in places).upper()
     number = int("".join(str(int(character, 36)) for character in plain[4:] + plain[:4]))
     check = f"{98 - number % 97:02d}"
-    figures[places[2]], figures[places[3]] = check
+    figures[places[2]], figures[places[3]] = check[0], check[1]
     return "".join(figures)
 
 

@@ -1,4 +1,6 @@
-"""Calls under a policy that asks for surrogates: the vendor reads a realistic text, the client its own."""
+"""Calls under a policy that asks for surrogates: the vendor reads a realistic text, the client its own; in one
+conversation it reads the same one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ CANARIES = ("Mary", "Roe", "1234567", "4111 1111", "3704 0044", "Berlin", "Sieme
 @pytest.fixture(scope="module", autouse=True)
 def surrogates(gateway: Gateway) -> Iterator[None]:
     def activate(action: str) -> None:
-        rules = {"pii": {"default": {"action": action}}}
+        rules = {"pii": {"default": {"action": action}, "scope": "conversation"}}
         body = {"name": "stand-ins", "applies_to": {"scope": "tenant"}, "rules": rules}
         made = gateway.manage("POST", "policies", body, expect=201)
         gateway.manage("POST", f"policies/{made['id']}/activate", expect=200)
@@ -89,3 +91,19 @@ def test_anthropics_dialect_comes_back_whole(gateway: Gateway):
         model=gateway["echo"], max_tokens=500, messages=[{"role": "user", "content": TEXT}]
     )
     assert answer.content[0].text == TEXT
+
+
+def test_the_turns_of_a_conversation_look_the_same_to_the_vendor(gateway: Gateway, vendor: Vendor):
+    turns = [{"role": "user", "content": TEXT}]
+    for _ in range(2):
+        answer = gateway.sdk().chat.completions.create(model=gateway["echo"], messages=turns)
+        turns += [
+            {"role": "assistant", "content": answer.choices[0].message.content},
+            {"role": "user", "content": "And?"},
+        ]
+    first, second = (json.loads(body)["messages"] for body in vendor.inbox[-2:])
+    assert second[0] == first[0]
+    assert second[1]["content"] == first[0]["content"]  # what was restored for the client is masked as before
+    other = [{"role": "user", "content": "Another one. " + TEXT}]
+    gateway.sdk().chat.completions.create(model=gateway["echo"], messages=other)
+    assert json.loads(vendor.inbox[-1])["messages"][0]["content"] != "Another one. " + first[0]["content"]

@@ -259,6 +259,20 @@ def test_words_that_only_begin_or_end_like_one_stay(vault):
         assert streamed(list(text), vault) == text
 
 
+def test_a_placeholder_beside_surrogates_that_goes_on_is_none_of_ours(vault):
+    vault.surrogate("PERSON", "Mary Roe")
+    bare = vault.placeholder("EMAIL_ADDRESS", "a@b.example")[1:-1]
+    assert streamed([bare, "x"], vault) == f"{bare}x"
+    assert streamed([bare, "."], vault) == "a@b.example."
+
+
+def test_people_with_different_names_keep_different_names(vault):
+    families = ("Abbot", "Baker", "Cooper", "Draper", "Fisher", "Glover", "Hunter", "Mason", "Parker", "Sawyer")
+    made = [vault.surrogate("PERSON", f"Mary {family}") for family in families]
+    assert len({name.split()[1] for name in made}) == len(families)
+    assert len({name.split()[0] for name in made}) == 1
+
+
 def test_json_stays_json(vault):
     original = 'Łukasz "Luke"\nWójcik'
     made = vault.surrogate("PERSON", original)
