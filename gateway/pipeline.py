@@ -20,6 +20,7 @@ from billing.errors import BudgetExhausted as NoBudget
 from billing.errors import LedgerUnavailable
 from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, usd
 from policies.errors import RulesError
+from policies.invented import treated
 from policies.pii.vault import Vault
 from policies.scopes import conversation_of, vault_of
 from policies.services import (
@@ -469,6 +470,29 @@ class Pipeline:
         except DetectorFailed as error:
             raise DetectorUnavailable(str(error)) from error
 
+    async def judged_answer(self, p: Prepared, body: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Decision]]:
+        """What the policy leaves of an answer: its guardrails, and its rules for personal data that the model made up;
+        and what they decided. Raises Refused, NotJudged.
+        """
+        decisions: tuple[Decision, ...] = ()
+        if p.call.kind != "chat":
+            return body, decisions
+        guardrails, vault = p.rules.guardrails, p.masked.vault
+        try:
+            if guardrails.look_at(Direction.RESPONSE):
+                judged = await asyncio.to_thread(
+                    guardrails.response, body, openai_chat.schema(p.call.body), lambda text: restore_text(text, vault)
+                )
+                _refuse(judged.blocked, "answer", judged.decisions)
+                body, decisions = judged.body, judged.decisions
+            if p.rules.pii.answers:
+                judged = await asyncio.to_thread(treated, body, p.rules.pii, self._pii, strings(p.masked.body))
+                _refuse(judged.blocked, "answer", decisions + judged.decisions)
+                body, decisions = judged.body, decisions + judged.decisions
+        except (GuardrailFailed, PiiError) as error:
+            raise NotJudged(str(error)) from error
+        return body, decisions
+
     async def _reserve(
         self,
         caller: Caller,
@@ -502,7 +526,7 @@ class Pipeline:
             target, reply = await self.router.plain(p.targets, lambda target: _send(p, target), attempts.failed)
             p.steps.done("model")
             tokens = reply.tokens or _estimate(p, reply.body)
-            said, decisions = await judged_answer(p, reply.body)
+            said, decisions = await self.judged_answer(p, reply.body)
             body = restore_value(said, p.masked.vault)
             cited = self.cited(p, openai_chat.answer_text(body))
             answer = SURFACES[p.call.dialect].plain(p.call, body, None if cited is None else cited.citations, tokens)
@@ -653,7 +677,7 @@ class Stream:
                 lambda target: provider_for(target.provider.kind).stream(target, _outgoing(p, target)),
                 self._attempts.failed,
             )
-            if p.rules.guardrails.hold_answers():
+            if p.rules.holds_answers:
                 await self._hold(self._opened)
             async for block in self._opened:
                 if self._first_ms is None:
@@ -685,8 +709,8 @@ class Stream:
                     yield sent
             tokens = self._tokens()
             guardrails = self._p.rules.guardrails
-            if guardrails.look_at(Direction.RESPONSE) and not guardrails.hold_answers():
-                _, self._decisions = await judged_answer(self._p, rewriter.answer())
+            if guardrails.look_at(Direction.RESPONSE) and not self._p.rules.holds_answers:
+                _, self._decisions = await self._pipeline.judged_answer(self._p, rewriter.answer())
             spent = self._attempts.answered(self._target, tokens)
             cited = self._pipeline.cited(self._p, rewriter.restored()) if self._p.call.retrieval else None
             settled = self._hand_over(rewriter.stopped_by, tokens, cited)
@@ -736,7 +760,7 @@ class Stream:
         blocks = [block async for block in opened]
         answer = collected(blocks)
         self._tokens_seen = answer.tokens or _estimate(self._p, answer.body)
-        said, self._decisions = await judged_answer(self._p, answer.body)
+        said, self._decisions = await self._pipeline.judged_answer(self._p, answer.body)
         opened.replay(blocks if said is answer.body else answer.events(said))
 
     # -- how it ends ------------------------------------------------------------------------------------------------
@@ -916,22 +940,6 @@ def _refuse(decision: Decision | None, what: str, decisions: Sequence[Decision] 
     where = f" in what the {decision.source} says" if decision.source else ""
     message = f"The guardrail {decision.guardrail!r} refuses this {what}: {decision.label}{where}."
     raise Refused(message, decisions) if decisions else PolicyViolation(message)
-
-
-async def judged_answer(p: Prepared, body: dict[str, Any]) -> tuple[dict[str, Any], Sequence[Decision]]:
-    """What the policy's guardrails leave of an answer, and what they decided. Raises Refused."""
-    guardrails = p.rules.guardrails
-    if p.call.kind != "chat" or not guardrails.look_at(Direction.RESPONSE):
-        return body, ()
-    vault = p.masked.vault
-    try:
-        judged = await asyncio.to_thread(
-            guardrails.response, body, openai_chat.schema(p.call.body), lambda text: restore_text(text, vault)
-        )
-    except GuardrailFailed as error:
-        raise NotJudged(str(error)) from error
-    _refuse(judged.blocked, "answer", judged.decisions)
-    return judged.body, judged.decisions
 
 
 def _decided(decisions: Sequence[Decision]) -> dict[str, Any]:

@@ -435,7 +435,7 @@ def _without(body: Any, found: list[Finding], replacement: str) -> Any:
         if finding.leaf is not None:
             by_leaf.setdefault(finding.leaf.path, (finding.leaf.text, []))[1].append((finding.start, finding.end))
     for path, (text, spans) in by_leaf.items():
-        body = _put(body, path, _cut(text, spans, replacement))
+        body = put(body, path, _cut(text, spans, replacement))
     return body
 
 
@@ -451,11 +451,12 @@ def _cut(text: str, spans: list[tuple[int, int]], replacement: str) -> str:
     return "".join([*pieces, text[at:]])
 
 
-def _put(value: Any, path: Path, text: str) -> Any:
+def put(value: Any, path: Path, text: str) -> Any:
+    """A copy of a value in which a text stands at a place."""
     if not path:
         return text
     copy = value.copy()
-    copy[path[0]] = _put(value[path[0]], path[1:], text)
+    copy[path[0]] = put(value[path[0]], path[1:], text)
     return copy
 
 

@@ -14,7 +14,7 @@ from .conditions import Condition, Context
 from .conditions import parse as parse_conditions
 from .errors import RulesError
 from .guardrails import Guardrails
-from .pii.data import ANY_DIRECTION, ANY_SOURCE, DEFAULT_THRESHOLD, PiiRules, Scope
+from .pii.data import ANY_SOURCE, DEFAULT_THRESHOLD, USUAL_DIRECTIONS, PiiRules, Scope
 from .reading import read_object
 
 #: Sections of a policy document. Any other is an error, so that a misspelt rule is never silently without effect.
@@ -97,6 +97,11 @@ class Rules:
     def timed(self) -> bool:
         """Whether they depend on what time it is."""
         return any(condition.hours is not None for condition in self.conditions)
+
+    @property
+    def holds_answers(self) -> bool:
+        """Whether an answer must be whole before its first byte may go out."""
+        return self.guardrails.hold_answers() or self.pii.answers
 
     @property
     def keeps_bodies(self) -> bool:
@@ -244,7 +249,7 @@ def _whole(rule: Any, fallback: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "action": "placeholder",
         "threshold": DEFAULT_THRESHOLD,
-        "directions": sorted(ANY_DIRECTION),
+        "directions": sorted(USUAL_DIRECTIONS),
         "sources": sorted(ANY_SOURCE),
     }
     base |= {name: value for name, value in default.items() if name in base}

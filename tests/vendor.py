@@ -1,10 +1,10 @@
 """A fake vendor in OpenAI's form, on loopback, whose inbox can be read. The model's name says what it does.
 
-`echo` answers with the last user message, `fixed` with a sentence, `tool` with a call whose arguments hold the message,
-`json` with an object that holds it, `no-usage` does not count, `slow` streams a word every 50 ms (200, or as many as
-it may), `error-500` and the like fail, `garbage` is no JSON, `hang` answers too late, `reset` drops the connection of
-each request that it has not seen before; in the middle of a stream `breaks` drops it, `garbles` sends what is no JSON,
-and `stalls` stops.
+`echo` answers with the last user message, `invents` as well and with people of its own, `fixed` with a sentence, `tool`
+with a call whose arguments hold the message, `json` with an object that holds it, `no-usage` does not count, `slow`
+streams a word every 50 ms (200, or as many as it may), `error-500` and the like fail, `garbage` is no JSON, `hang`
+answers too late, `reset` drops the connection of each request that it has not seen before; in the middle of a stream
+`breaks` drops it, `garbles` sends what is no JSON, and `stalls` stops.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from collections import Counter
 from typing import Any
 
 from aiohttp import web
+
+#: What `invents` says beside what it was told.
+INVENTED = "Ask Carol Danvers (carol.danvers@rival.example) in Rotterdam, or call +44 20 7946 0018."
 
 
 class _HungUp(Exception):
@@ -70,6 +73,8 @@ class Vendor:
             _hang_up(request)
             return web.Response()
         text = "The gateway keeps its ledger." if name in ("fixed", "slow") else body["messages"][-1]["content"]
+        if name == "invents":
+            text = f"{text} {INVENTED}"
         if name == "json":
             text = json.dumps({"said": text})
         if body.get("stream"):

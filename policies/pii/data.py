@@ -65,6 +65,8 @@ DEFAULT_THRESHOLD: Final = 0.5
 MEDIA: Final = frozenset({"image", "audio", "video", "file"})
 ANY_SOURCE: Final = frozenset(Source)
 ANY_DIRECTION: Final = frozenset(Direction)
+USUAL_DIRECTIONS: Final = frozenset({Direction.REQUEST})
+"""What a model says that nobody told it is looked at where a rule asks for it: a whole answer is held for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class TypeRule:
 
     action: Action = Action.PLACEHOLDER
     threshold: float = DEFAULT_THRESHOLD
-    directions: frozenset[Direction] = ANY_DIRECTION
+    directions: frozenset[Direction] = USUAL_DIRECTIONS
     sources: frozenset[Source] = ANY_SOURCE
     allow: frozenset[str] = frozenset()
     deny: tuple[str, ...] = ()
@@ -108,6 +110,8 @@ class PiiRules:
     #: whether a verdict depends on nothing but what was found; and the verdicts given so far (see `masking.judge`)
     by_findings: bool = field(init=False, repr=False, compare=False)
     verdicts: dict[Any, Any] = field(init=False, repr=False, compare=False)
+    #: whether any rule is about what a model says
+    answers: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_type", dict(self.types))
@@ -118,6 +122,9 @@ class PiiRules:
         lists = self.allow or words or any(rule.allow for rule in (self.default, *self._by_type.values()))
         object.__setattr__(self, "by_findings", not lists)
         object.__setattr__(self, "verdicts", {})
+        rules = (self.default, *self._by_type.values())
+        answers = any(rule.covers(Source.ASSISTANT, Direction.RESPONSE) for rule in rules)
+        object.__setattr__(self, "answers", answers)
 
     @classmethod
     def parse(cls, document: object) -> PiiRules:

@@ -66,7 +66,6 @@ class Names:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], str] = {}
-        self._taken: set[str] = set()
 
     def person(self, value: str, draw: Draw, free: Callable[[str], bool]) -> str:
         """A name in the place of a name. `free` says whether a part may be used."""
@@ -99,11 +98,10 @@ class Names:
         at = next(random) % len(offered)
         for turn in range(len(offered)):
             found = offered[(at + turn) % len(offered)]
-            if found not in self._taken and found.casefold() != word and free(found):
+            if found.casefold() != word and free(found):
                 break
         else:
             found = offered[at]  # the scope holds more names than we know: two people share a part
-        self._taken.add(found)
         self._parts[name, word] = found
         return found
 

@@ -30,7 +30,7 @@ from tests.vendor import Vendor
 #: What the vendor can do, and where it is given little time for it.
 MODES = {
     *("echo", "fixed", "tool", "both", "thinks", "json", "no-usage", "slow", "embed", "rerank"),
-    *("fields",),
+    *("fields", "invents"),
     *("error-400", "error-429", "error-500", "garbage", "hang", "reset", "breaks", "garbles", "stalls"),
 }
 IMPATIENT = {"hang", "stalls"}

@@ -16,6 +16,7 @@ from django.conf import settings
 from gateway import breakers as shared
 from gateway import routing
 from gateway.breakers import CHANNEL, HASH, Breakers, open_breakers
+from gateway.data import Target
 from gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnauthorized
 from gateway.routing import FAILURES_IN_A_ROW, Router
 from tests.gateway.test_routing import Deployments, plain
@@ -151,9 +152,13 @@ async def test_calls_that_were_on_their_way_are_not_told_one_by_one() -> None:
     router.told = lambda deployment, seconds, error: told.append(seconds)
     found = Deployments(a=[UpstreamError("500")] * 40)
 
+    async def slowly(target: Target) -> str:
+        await asyncio.sleep(0.02)
+        return await found.send(target)
+
     async def call() -> None:
         with pytest.raises(UpstreamError):
-            await plain(router, found)
+            await router.plain(found.targets, slowly, found.failed)
 
     await asyncio.gather(*(call() for _ in range(20)))
     assert len(told) == 1

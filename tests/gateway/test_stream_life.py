@@ -34,7 +34,7 @@ def prepared(url: str) -> Any:
         call=Call(uuid7(), "chat", "m", body, stream=True),
         caller=SimpleNamespace(tenant=tenant, key=uuid7(), origin=None),
         snapshot=Snapshot(tenant, (1, 1), {}, {"prices": Prices()}),
-        rules=SimpleNamespace(guardrails=Guardrails(), keeps_bodies=False),
+        rules=SimpleNamespace(guardrails=Guardrails(), keeps_bodies=False, holds_answers=False),
         targets=[target(url)],
         masked=Masked(body, {}, Vault()),
         ceiling=1000,

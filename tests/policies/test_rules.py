@@ -11,6 +11,7 @@ import pytest
 from policies.conditions import Context
 from policies.errors import RulesError
 from policies.guardrails import Mode
+from policies.pii.data import Direction
 from policies.rules import ActivePolicy, Rules, resolve, validate
 
 LEGAL, KEY = uuid4(), uuid4()
@@ -31,9 +32,9 @@ def rules(platform: Any = None, tenant: Any = None, department: Any = None, key:
     return resolve(policies, LEGAL, KEY)
 
 
-def pii(found: Rules, kind: str) -> tuple[str, float, int, int]:
+def pii(found: Rules, kind: str) -> tuple[str, float, bool, int]:
     rule = found.pii.rule_for(kind)
-    return str(rule.action), rule.threshold, len(rule.directions), len(rule.sources)
+    return str(rule.action), rule.threshold, Direction.REQUEST in rule.directions, len(rule.sources)
 
 
 def test_the_most_specific_policy_wins():
@@ -69,7 +70,7 @@ def test_what_is_locked_only_becomes_stricter():
 def test_what_is_locked_is_not_loosened_by_the_back_door(loosening: dict[str, Any]):
     for wide in ({"pii": {"default": "placeholder"}, "locked": ["pii"]}, {"locked": ["pii"]}):
         found = rules(wide, {"pii": loosening})
-        assert pii(found, "PERSON") == ("placeholder", 0.5, 2, 6)
+        assert pii(found, "PERSON") == ("placeholder", 0.5, True, 6)
         assert not found.pii.allows(found.pii.rule_for("PERSON"), "Mary Roe")
         assert found.pii.media == frozenset()
 
