@@ -32,7 +32,7 @@ def treated(body: dict[str, Any], rules: PiiRules, pii: Pii, given: Iterable[str
     for leaf in answer_leaves(body):
         text = leaf.text
         found = tuple(
-            entity for entity in pii.engine.detect(text) if text[entity.start : entity.end].casefold() not in said
+            entity for entity in pii.engine.detect(text) if not _is_in(text[entity.start : entity.end].casefold(), said)
         )
         verdict = judge(text, found, rules, Source.ASSISTANT, Direction.RESPONSE)
         pieces = []
@@ -49,3 +49,14 @@ def treated(body: dict[str, Any], rules: PiiRules, pii: Pii, given: Iterable[str
         for (kind, mode), count in sorted(counts.items())
     )
     return Judged(body, decisions)
+
+
+def _is_in(value: str, said: str) -> bool:
+    """Whether a text says something, as words and not within others."""
+    at = said.find(value)
+    while at >= 0:
+        before, after = said[max(0, at - 1) : at], said[at + len(value) : at + len(value) + 1]
+        if not (before.isalnum() or after.isalnum()):
+            return True
+        at = said.find(value, at + 1)
+    return False

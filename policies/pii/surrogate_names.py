@@ -134,8 +134,8 @@ KNOWN: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 
 FAMILY: Final[Mapping[str, tuple[str, ...]]] = {
     "en": _words(
-        "Aldridge Bancroft Carmichael Dalton Eastwood Fairbairn Garside Hathaway Ingram Jefferson Kingsley Lockhart "
-        "Merriman Norwood Ogilvie Pemberton Ramsden Sheffield Thornbury Underhill Wainwright Yardley"
+        "Aldridge Bancroft Carmichael Dalton Eastwood Fairbairn Garside Hathaway Ingram Jessop Kingsley Lockhart "
+        "Merriman Norwood Ogilvie Pemberton Ramsden Shackleton Thornbury Underhill Wainwright Yardley"
     ),
     "de": _words(
         "Ackermann Brinkmann Dietrich Eberhardt Falkenberg Grünwald Hartmann Imhof Jacobi Kirchner Lindner Mertens "
