@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -114,9 +115,12 @@ class Breakers:
             while not self._stopping:
                 message = await channel.get_message(timeout=LISTEN_SECONDS)
                 if message is not None:
-                    said = orjson.loads(message["data"])
-                    if said["worker"] != self._me:
-                        self._router.heard(UUID(said["deployment"]), said["seconds"])
+                    with contextlib.suppress(ValueError, KeyError):  # of a version that says it otherwise
+                        self._hear(orjson.loads(message["data"]))
+
+    def _hear(self, said: Mapping[str, Any]) -> None:
+        if said["worker"] != self._me:
+            self._router.heard(UUID(said["deployment"]), float(said["seconds"]))
 
     async def _catch_up(self) -> None:
         """What was said before this worker listened."""

@@ -136,6 +136,15 @@ async def test_a_worker_that_starts_later_knows_as_well() -> None:
             assert await eventually(lambda: two.is_open(target.id))
 
 
+async def test_what_nobody_understands_is_passed_over() -> None:
+    async with Worker() as one:
+        await listening(one)
+        with redis.Redis.from_url(settings.REDIS_URL) as told:
+            for said in (b"no JSON", b"{}", b'{"worker": "x", "deployment": "y", "seconds": 1}'):
+                told.publish(CHANNEL, said)
+        await listening(one)  # it still hears
+
+
 async def test_what_opened_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = uuid4()
     with redis.Redis.from_url(settings.REDIS_URL) as told:
