@@ -65,6 +65,8 @@ PERIODS = {
     )
 }
 USUAL = "7d"
+#: Whoever may do the first steps of a new tenant.
+STEPS_RIGHT = "departments.change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def figures(site: Any, request: HttpRequest, member: Member) -> dict[str, Any]:
         "latency": _latency(actors, period) if member.may("events.view") else None,
         "health": _health(actors) if member.may("routes.view") and member.may("events.view") else None,
         "budgets": site.page("billing.budget").bars(request) if member.may("budgets.view") else None,
-        "steps": _steps() if member.may("departments.change") else [],
+        "steps": first_steps() if member.may(STEPS_RIGHT) else [],
     }
 
 
@@ -217,7 +219,7 @@ def _shown(value: int | Decimal) -> str:
     return cells.dollars(value) if isinstance(value, Decimal) else f"{value:,}"
 
 
-def _steps() -> list[Step]:
+def first_steps() -> list[Step]:
     """The checklist of a new tenant, empty when all of it is done."""
     steps = [
         _step("A provider", "Where models are called.", "gateway_provider_changelist", Provider.objects.exists()),

@@ -17,12 +17,13 @@ from audit.views import own, shown_health
 from billing.views import own_usage
 from tenants.api.views import ManagementView
 
-from .overview import PERIODS, USUAL, Slot, slots_of
+from .overview import PERIODS, STEPS_RIGHT, USUAL, Slot, first_steps, slots_of
 
 
 class OverviewView(ManagementView):
     """Is all well, and what happened? Calls, cost (US dollars), masked data and refusals by hour or day (UTC), and how
-    fast calls were; for those who know what is behind models, how deployments did in the last 15 minutes.
+    fast calls were; for those who know what is behind models, how deployments did in the last 15 minutes; for
+    administrators of a new tenant, its first steps.
     """
 
     rights: ClassVar[dict[str, str]] = {"list": "events.view"}
@@ -49,6 +50,8 @@ class OverviewView(ManagementView):
             "latency_ms": {"p95": health.latency(period.begin(), actors)},
             "deployments": None,
         }
+        if self.caller.may(STEPS_RIGHT):
+            told["first_steps"] = [{"step": step.title, "done": step.done} for step in first_steps()]
         if self.caller.may("routes.view"):
             told["deployments"] = shown_health(health.deployments(timezone.now() - health.LATELY, actors))
         return Response(told)

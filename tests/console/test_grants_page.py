@@ -141,3 +141,24 @@ def test_a_list_of_many_asks_as_little_as_one_of_few(acme, as_role, things):
 def test_an_address_that_means_nothing_shows_an_empty_list(as_role, value):
     page = as_role("owner").get(LIST, {"to": value})
     assert (page.status_code, page.context_data["cl"].result_count) == (200, 0)
+
+
+def test_nothing_of_it_exists_for_another_tenant(acme, globex, enter, things):
+    with acme.open():
+        made = make_grant("model", things["model"].pk, "user", acme.people["bob"].pk, "view")
+    charlie = enter(globex.people["charlie"])
+    for verb in ("change", "delete", "history"):
+        page = charlie.get(reverse(f"admin:tenants_grant_{verb}", args=[made.pk]))
+        assert page.status_code == 404 or acme.name not in page.content.decode()
+    assert charlie.post(reverse("admin:tenants_grant_delete", args=[made.pk]), {"post": "yes"}).status_code != 200
+    listed = charlie.get(LIST, {"to": f"user:{acme.people['bob'].pk}"})
+    assert listed.context_data["cl"].result_count == 0
+    assert str(acme.people["bob"]) not in listed.content.decode()
+    form = charlie.get(ADD, {"object": f"model:{things['model'].pk}"}).content.decode()
+    assert things["model"].name not in form
+    own = f"user:{globex.people['charlie'].pk}"
+    page = charlie.post(ADD, {"to": own, "right": "view", "object": f"model:{things['model'].pk}"})
+    assert page.status_code == 200
+    with acme.open():
+        assert Grant.objects.filter(pk=made.pk).exists()
+        made.delete()

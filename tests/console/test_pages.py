@@ -55,7 +55,7 @@ def test_the_overview_looks_back_as_far_as_is_asked(as_role, period, slots):
     assert calls.course[-1][1] == 100
 
 
-def test_the_api_tells_what_the_overview_shows(acme):
+def test_the_api_tells_what_the_overview_shows(acme, as_role):
     def asked(role, **parameters):
         new = keys.generate(settings.API_KEY_PEPPER)
         with acme.open():
@@ -80,8 +80,11 @@ def test_the_api_tells_what_the_overview_shows(acme):
         assert told["slots"][-1]["calls"] == 3
         assert told["latency_ms"] == {"p95": 12}
     assert asked("owner", period="1y").status_code == 400
+    steps = as_role("owner").get("/console/").context_data["steps"]
+    assert asked("owner").json()["first_steps"] == [{"step": step.title, "done": step.done} for step in steps]
     alone = asked("member").json()
     assert (alone["total"]["calls"], alone["deployments"], alone["latency_ms"]) == (0, None, {"p95": None})
+    assert "first_steps" not in alone
     assert asked("policy_manager").json()["total"]["cost"] is None
     assert asked("policy_manager").json()["deployments"] == []
 
