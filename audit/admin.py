@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Window
 from django.db.models.functions import Lag
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -30,7 +30,7 @@ from tenants.console.periods import start_of
 from tenants.models import Department
 from tenants.roles import Role
 
-from . import exports, forgetting_pages, services, tasks, verify
+from . import call_page, exports, forgetting_pages, receipts, services, tasks, verify
 from .bodies import MASKED, content_of
 from .errors import BodyGone
 from .evidence import Wanted
@@ -281,12 +281,50 @@ class EventPage(ReadOnlyAdmin):
             "chain": self.chain(request, event),
             "steps": steps(event.detail.get("steps")),
             **self.body(request, event),
+            **self.call_told(request, event),
         }
         return TemplateResponse(request, "console/event.html", context)
 
     def get_urls(self) -> list[URLPattern]:
         shown = self.admin_site.admin_view(require_POST(self.body_view))
-        return [path("<uuid:event>/body/", shown, name="audit_event_body"), *super().get_urls()]
+        receipt = self.admin_site.admin_view(self.receipt_view)
+        return [
+            path("<uuid:event>/body/", shown, name="audit_event_body"),
+            path("<uuid:event>/receipt/", receipt, name="audit_event_receipt"),
+            *super().get_urls(),
+        ]
+
+    def call_told(self, request: HttpRequest, event: Event) -> dict[str, Any]:
+        """Of a call: where it went, what it cost line by line, and whether its record is sealed."""
+        if event.request_id is None:
+            return {}
+        member = self.member(request)
+        told: dict[str, Any] = {"receipt_link": reverse("admin:audit_event_receipt", args=[event.pk])}
+        if event.action == "call.outcome" and member.may("usage.view"):
+            told["charges"] = self.admin_site.charges_of(event.request_id, prices=member.may("prices.view"))
+        if event.action in ("call.outcome", "call.refused") and member.may("routes.view"):
+            told["way"] = call_page.way(event.deployment, event.detail)
+        if member.may("events.all"):
+            seal = call_page.seal_of(event.pk)
+            told |= {"sealing": True, "seal": seal}
+            if seal is not None:
+                told["seal_link"] = reverse("admin:audit_seal_change", args=[seal.pk])
+                told["seal_verify"] = reverse("admin:audit_seal_verify", args=[seal.pk])
+        return told
+
+    def receipt_view(self, request: HttpRequest, event: UUID) -> HttpResponse:
+        """A call's receipt as a file, for `verify_customhouse.py`: of the events that this person may see."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self.get_queryset(request).filter(pk=event).first()
+        if found is None or found.request_id is None:
+            raise Http404("There is no call with this event here.")
+        seen = tuple(self.get_queryset(request).filter(request_id=found.request_id).values_list("pk", flat=True))
+        made = receipts.receipt(found.tenant_id, found.request_id, seen)
+        services.record("receipt.read", object_type="request", object_id=str(found.request_id))
+        answer = JsonResponse(made, json_dumps_params={"indent": 1})
+        answer["Content-Disposition"] = f'attachment; filename="receipt-{found.request_id}.json"'
+        return answer
 
     def body(self, request: HttpRequest, event: Event) -> dict[str, Any]:
         """Whether the call's prompt and answer were kept, and until when."""
@@ -651,7 +689,8 @@ def changes(detail: dict[str, Any]) -> list[tuple[str, object, object]]:
 
 
 def more(detail: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in detail.items() if name not in ("before", "after", "steps")}
+    told = ("before", "after", "steps", "route", "failed")
+    return {name: value for name, value in detail.items() if name not in told}
 
 
 def steps(took: Any) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ from tenants.services import must_set_up_factor, scope_of_member
 from tenants.sessions import confinement, is_proven
 
 from . import forgotten, joining, overview, passkey_pages, playground, provider_sign_in, second_factor
-from .related import KeyUse, names_of, own_deployments, prices_of, use_of_keys
+from .related import Charge, KeyUse, charges_of, names_of, own_deployments, prices_of, use_of_keys
 from .sign_in import may_try, record_of_session, record_refusal
 
 
@@ -363,6 +363,10 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
     def prices_of(self, ids: Iterable[UUID]) -> dict[UUID, dict[str, Decimal]]:
         """What a million tokens cost at deployments now, in US dollars by kind."""
         return prices_of(ids)
+
+    def charges_of(self, request_id: UUID, *, prices: bool) -> list[Charge]:
+        """What the ledger holds of a call, attempt by attempt and kind by kind."""
+        return charges_of(request_id, prices=prices)
 
     def own_deployments(self) -> dict[UUID, str]:
         """The names of the open tenant's own deployments by id."""

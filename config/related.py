@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Max, Model, Sum
 from django.utils import timezone
 
-from billing.models import Budget, Kind, Price, Rollup
+from billing.models import Budget, Kind, Price, Rollup, Usage
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
 from policies.models import Policy
@@ -74,6 +74,39 @@ def _budget_names(budgets: list[Any]) -> dict[UUID, str]:
         f"{'in all' if one.period == 'total' else f'a {one.period}'}"
         for one in budgets
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One attempt in the ledger: `lines` are kind, tokens, dollars a million and dollars (None: no price is shown)."""
+
+    attempt: int
+    deployment: str
+    lines: list[tuple[str, int, Decimal | None, Decimal | None]]
+    cost: Decimal
+    estimated: bool
+
+
+def charges_of(request_id: UUID, *, prices: bool) -> list[Charge]:
+    """The attempts of a call as they were charged, at the prices that held then."""
+    found = []
+    for row in Usage.objects.filter(request_id=request_id).order_by("attempt"):
+        held = _held(row.deployment_id, row.time) if prices and row.deployment_id else {}
+        lines = []
+        for kind in (Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE, Kind.OUTPUT, Kind.REASONING):
+            tokens, price = getattr(row, f"{kind.value}_tokens"), held.get(kind)
+            if tokens:
+                amount = None if price is None else (price * tokens / 1_000_000).normalize()
+                lines.append((kind.label, tokens, price, amount))
+        found.append(Charge(row.attempt, row.deployment, lines, row.cost, row.estimated))
+    return found
+
+
+def _held(deployment: UUID, time: datetime) -> dict[str, Decimal]:
+    """The prices of a deployment at a time; the tenant's own go before the platform's."""
+    rows = Price.objects.filter(deployment_id=deployment, valid_from__lte=time)
+    by_age = sorted(rows, key=lambda row: (str(row.tenant_id) == current(), row.valid_from))
+    return {row.kind: row.per_million for row in by_age}
 
 
 def own_deployments() -> dict[UUID, str]:
