@@ -22,7 +22,7 @@ from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest
 from policies.errors import RulesError
 from policies.invented import treated
 from policies.pii.vault import Vault
-from policies.scopes import conversation_of, vault_of
+from policies.scopes import vault_of_call
 from policies.services import (
     Blocked,
     Context,
@@ -333,7 +333,7 @@ class Pipeline:
         steps.done("retrieval")
         body = await self._judge(body, rules, call, seen)
         steps.done("guardrails")
-        vault = vault_of(caller, rules.pii.scope, conversation_of(call.body))
+        vault = vault_of_call(caller, rules.pii.scope, call.body)
         masked = await self._mask(body, rules, _quoted(call), vault)
         steps.done("masking")
         seen.entities = masked.counts

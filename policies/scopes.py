@@ -33,6 +33,13 @@ def vault_of(caller: Caller, scope: str, conversation: str = "") -> Vault | None
     return Vault(secret, hash_key=settings.VAULT_KEY)
 
 
+def vault_of_call(caller: Caller, scope: Scope, body: Mapping[str, Any]) -> Vault | None:
+    """An empty vault for a call's body; None where it is the request's own, which is the usual case and costs nothing."""
+    if scope is Scope.REQUEST:
+        return None
+    return vault_of(caller, scope, conversation_of(body) if scope is Scope.CONVERSATION else "")
+
+
 def conversation_of(body: Mapping[str, Any]) -> str:
     """What a chat's turns have in common: the name that the client gives it (`metadata.conversation_id`), else how it
     begins, up to the first thing that a user says; '' for what is no chat.

@@ -83,6 +83,8 @@ def test_a_role_sees_its_pages_and_each_is_whole(browser: Browser, place: Place,
     browser.sign_in(place.people[role])
     lines = navigation(browser)
     assert set(lines) == SEEN[role]
+    if role == "owner":
+        return  # test_console opens all of theirs
     browser.errors()
     browser.foreign_requests()
     for name, address in lines.items():

@@ -11,7 +11,7 @@ import pytest
 from policies.errors import PoliciesError
 from policies.pii.data import PiiRules, Scope
 from policies.rules import combine
-from policies.scopes import conversation_of, vault_of
+from policies.scopes import conversation_of, vault_of_call
 from tenants.services import caller_of_key
 from tests.conftest import House
 
@@ -29,7 +29,7 @@ def caller(acme: House):
 
 
 def stand_in(caller: Any, scope: Scope, body: dict[str, Any]) -> str:
-    vault = vault_of(caller, scope, conversation_of(body))
+    vault = vault_of_call(caller, scope, body)
     assert vault is not None
     return vault.placeholder(*EMAIL)
 
@@ -62,9 +62,10 @@ def test_scopes_share_nothing_with_each_other_or_with_others(caller):
 
 @pytest.mark.parametrize("body", [{"input": "x"}, {"messages": []}, {"messages": "x"}, said("\ud800")])
 def test_what_is_no_conversation_is_a_request_of_its_own(caller, body):
-    assert vault_of(caller, Scope.CONVERSATION, conversation_of(body)) is None
-    assert vault_of(caller, Scope.REQUEST, conversation_of(body)) is None
-    assert vault_of(caller, Scope.TENANT, conversation_of(body)) is not None
+    assert conversation_of(body) == ""
+    assert vault_of_call(caller, Scope.CONVERSATION, body) is None
+    assert vault_of_call(caller, Scope.REQUEST, body) is None
+    assert vault_of_call(caller, Scope.TENANT, body) is not None
 
 
 def test_a_policy_says_it_and_a_locked_one_is_only_tightened():
