@@ -12,6 +12,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +27,8 @@ from retrieval.models import Document
 from tenants.console import cells
 from tenants.console.member import Member, callers_seen, visible_keys
 from tenants.console.periods import days_back
-from tenants.models import ApiKey, Department
+from tenants.isolation import current
+from tenants.models import ApiKey, Department, Tenant
 from tenants.roles import Role
 
 _EVENTS = (Path(__file__).parent / "sql" / "events_by_slot.sql").read_text()
@@ -221,28 +223,24 @@ def _shown(value: int | Decimal) -> str:
 
 def first_steps() -> list[Step]:
     """The checklist of a new tenant, empty when all of it is done."""
+    done = Tenant.objects.values(
+        provider=Exists(Provider.objects.all()),
+        department=Exists(Department.objects.all()),
+        key=Exists(ApiKey.objects.filter(revoked_at=None).exclude(role=Role.OWNER)),
+        policy=Exists(Policy.objects.filter(state=PolicyState.ACTIVE)),
+        document=Exists(Document.objects.all()),
+        call=Exists(Usage.objects.all()),
+    ).get(pk=current())
     steps = [
-        _step("A provider", "Where models are called.", "gateway_provider_changelist", Provider.objects.exists()),
-        _step("A department", "Who pays for calls.", "tenants_department_changelist", Department.objects.exists()),
-        _step("An API key", "What an application signs in with.", "tenants_apikey_changelist", _has_key()),
-        _step("A policy in force", "What must not leave.", "policies_policy_changelist", _has_policy()),
-        _step("A first document", "What answers are grounded in.", "retrieval_document_changelist", _has_document()),
-        _step("A first call", "Use the key with any OpenAI SDK.", "billing_usage_changelist", Usage.objects.exists()),
+        _step("A provider", "Where models are called.", "gateway_provider_changelist", done["provider"]),
+        _step("A department", "Who pays for calls.", "tenants_department_changelist", done["department"]),
+        _step("An API key", "What an application signs in with.", "tenants_apikey_changelist", done["key"]),
+        _step("A policy in force", "What must not leave.", "policies_policy_changelist", done["policy"]),
+        _step("A first document", "What answers are grounded in.", "retrieval_document_changelist", done["document"]),
+        _step("A first call", "Use the key with any OpenAI SDK.", "billing_usage_changelist", done["call"]),
     ]
     return [] if all(step.done for step in steps) else steps
 
 
 def _step(title: str, text: str, page: str, done: bool) -> Step:
     return Step(title, text, reverse(f"admin:{page}"), done)
-
-
-def _has_key() -> bool:
-    return ApiKey.objects.filter(revoked_at=None).exclude(role=Role.OWNER).exists()
-
-
-def _has_policy() -> bool:
-    return Policy.objects.filter(state=PolicyState.ACTIVE).exists()
-
-
-def _has_document() -> bool:
-    return Document.objects.exists()

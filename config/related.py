@@ -97,7 +97,7 @@ def charges_of(request_id: UUID, *, prices: bool) -> list[Charge]:
             tokens, price = getattr(row, f"{kind.value}_tokens"), held.get(kind)
             if tokens:
                 amount = None if price is None else (price * tokens / 1_000_000).normalize()
-                lines.append((kind.label, tokens, price, amount))
+                lines.append((str(kind.label), tokens, price, amount))
         found.append(Charge(row.attempt, row.deployment, lines, row.cost, row.estimated))
     return found
 

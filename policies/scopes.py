@@ -34,7 +34,7 @@ def vault_of(caller: Caller, scope: str, conversation: str = "") -> Vault | None
 
 
 def vault_of_call(caller: Caller, scope: Scope, body: Mapping[str, Any]) -> Vault | None:
-    """An empty vault for the body of a call; None where it is the request's own, the usual case, which costs nothing."""
+    """An empty vault for a call; None where it is the request's own, which is the usual case and costs nothing."""
     if scope is Scope.REQUEST:
         return None
     return vault_of(caller, scope, conversation_of(body) if scope is Scope.CONVERSATION else "")
