@@ -301,7 +301,8 @@ class EventPage(ReadOnlyAdmin):
         member = self.member(request)
         told: dict[str, Any] = {"receipt_link": reverse("admin:audit_event_receipt", args=[event.pk])}
         if event.action == "call.outcome" and member.may("usage.view"):
-            told["charges"] = self.admin_site.charges_of(event.request_id, prices=member.may("prices.view"))
+            charges = self.admin_site.charges_of(event.request_id, prices=member.may("prices.view"))
+            told["charges"] = [call_page.shown(charge) for charge in charges]
         if event.action in ("call.outcome", "call.refused") and member.may("routes.view"):
             told["way"] = call_page.way(event.deployment, event.detail)
         if member.may("events.all"):

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from .models import Leaf, Seal
+from tenants.console import cells
 
-_STRATEGIES = {
-    "priority": "in the order of priority",
-    "weighted": "drawn by weight",
-    "cheapest": "the cheapest first",
-    "fastest": "the fastest first",
-    "least_busy": "the least busy first",
-}
+from .models import Leaf, Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ def way(deployment: str, detail: dict[str, Any]) -> Way | None:
     stops += [Stop(str(name), "spare") for name in route.get("candidates", ()) if name not in tried]
     stops += [Stop(str(one.get("deployment")), "rejected", str(one.get("reason"))) for one in route.get("rejected", ())]
     return Way(
-        _STRATEGIES.get(route.get("strategy", ""), ""),
+        str(route.get("strategy") or "").replace("_", " "),
         ", ".join(map(str, route.get("needs", ()))),
         str(route.get("private") or ""),
         stops,
@@ -64,3 +58,17 @@ def seal_of(event: UUID) -> Seal | None:
     """The first seal over an event of the open tenant; None while it waits for one."""
     leaf = Leaf.objects.filter(pk=event).first()
     return None if leaf is None else Seal.objects.filter(size__gt=leaf.position).order_by("number").first()
+
+
+def shown(charge: Any) -> dict[str, Any]:
+    """An attempt in the ledger as the page writes it (`Console.charges_of`)."""
+    return {
+        "attempt": charge.attempt,
+        "deployment": charge.deployment,
+        "lines": [
+            (kind.lower(), cells.count(tokens), cells.money(price), cells.money(amount))
+            for kind, tokens, price, amount in charge.lines
+        ],
+        "cost": cells.money(charge.cost),
+        "estimated": charge.estimated,
+    }

@@ -315,12 +315,7 @@ class BudgetForm(ScopedForm):
 
     def aims(self) -> list[Any]:
         """Everything that can have a budget, by kind."""
-        kinds: list[Any] = [("tenant:", "the whole tenant")]
-        for kind in ("department", "user", "key", "model"):
-            named = [(f"{kind}:{pk}", name) for pk, name in self.site.names_of(kind).items()]
-            if named:
-                kinds.append((KINDS[kind], named))
-        return kinds
+        return [("tenant:", "the whole tenant"), *inputs.by_kind(self.site, KINDS)]
 
     def clean_warn(self) -> list[Decimal]:
         parts = [part.strip().removesuffix("%") for part in self.cleaned_data["warn"].split(",") if part.strip()]

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from django.db import connection
+
 from tenants.isolation.pool import Connection
 
 from .errors import PriceRefused
@@ -24,7 +26,9 @@ from .models import Kind, Price
 PICO = 10**12
 _PICO_PLACES = 12
 _NO_PRICES: Mapping[str, int] = {}
-_TABLE = (Path(__file__).parent / "sql" / "prices.sql").read_text()
+_SQL = Path(__file__).parent / "sql"
+_TABLE = (_SQL / "prices.sql").read_text()
+ALL_PRICES = (_SQL / "all_prices.sql").read_text()
 
 #: a kind that has no price of its own costs what this kind costs
 FALLBACK = {
@@ -161,6 +165,14 @@ async def load_prices(connection: Connection, tenant: UUID) -> Prices:
         ],
         time.time(),
     )
+
+
+def prices_at(at: datetime) -> Prices:
+    """The prices that the open tenant's calls were charged by at a time; ask it `of` a deployment at that time."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALL_PRICES)
+        rows = [(deployment, kind, price, since.timestamp()) for deployment, kind, price, since in cursor.fetchall()]
+    return timeline(rows, at.timestamp())
 
 
 def timeline(rows: list[tuple[UUID, str, Decimal, float]], now: float) -> Prices:

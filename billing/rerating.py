@@ -23,7 +23,7 @@ from tenants.isolation import scope
 
 from .jobs import LOST_AFTER
 from .models import Rerating, ReratingState
-from .prices import FALLBACK, money_string, per_token, rate
+from .prices import ALL_PRICES, FALLBACK, money_string, per_token, rate
 
 log = logging.getLogger("customhouse.rerating")
 
@@ -48,7 +48,7 @@ select wall.tenant(), uuidv7(), id, %(rerating)s, time, department_id, user_id, 
 from rated where due <> charged
 """
 )
-_PRICES = (_SQL / "all_prices.sql").read_text()
+
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('billing.rerating ' || wall.tenant()::text, 0))"
 
 KINDS = ("input", "cached_input", "cache_write", "output", "reasoning", "embedding")
@@ -153,7 +153,7 @@ def intervals(rows: Iterable[tuple[UUID, str, Decimal, datetime]]) -> list[Inter
 
 def _asked(since: datetime, until: datetime) -> dict[str, Any]:
     with connection.cursor() as cursor:
-        cursor.execute(_PRICES)
+        cursor.execute(ALL_PRICES)
         held = [one for one in intervals(cursor.fetchall()) if one[1] < until and one[2] > since]
     rates: dict[str, Any] = {kind: [rate(kind, prices) for *_, prices in held] for kind in KINDS}
     # an embedding costs what input costs, unless it has a price of its own

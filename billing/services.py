@@ -18,6 +18,8 @@ from .prices import (
     money_string,
     per_token,
     pico,
+    prices_at,
+    rate,
     usd,
 )
 from .reports import budget_states, usage
@@ -48,6 +50,8 @@ __all__ = [
     "per_token",
     "pico",
     "price_rows",
+    "prices_at",
+    "rate",
     "set_price",
     "sweep",
     "usage",

@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db.models import Max, Model, Sum
 from django.utils import timezone
 
-from billing.models import Budget, Kind, Price, Rollup, Usage
+from billing.models import Budget, Kind, Rollup, Usage
+from billing.services import Prices, decimal, prices_at, rate
 from gateway.models import Deployment
 from gateway.models import Model as ModelName
 from policies.models import Policy
@@ -89,24 +90,24 @@ class Charge:
 
 def charges_of(request_id: UUID, *, prices: bool) -> list[Charge]:
     """The attempts of a call as they were charged, at the prices that held then."""
+    rows = list(Usage.objects.filter(request_id=request_id).order_by("attempt"))
+    held = prices_at(rows[0].time) if rows and prices else Prices()
     found = []
-    for row in Usage.objects.filter(request_id=request_id).order_by("attempt"):
-        held = _held(row.deployment_id, row.time) if prices and row.deployment_id else {}
-        lines = []
+    for row in rows:
+        known = held.of(row.deployment_id, row.time.timestamp()) if row.deployment_id else {}
+        lines: list[tuple[str, int, Decimal | None, Decimal | None]] = []
         for kind in (Kind.INPUT, Kind.CACHED_INPUT, Kind.CACHE_WRITE, Kind.OUTPUT, Kind.REASONING):
-            tokens, price = getattr(row, f"{kind.value}_tokens"), held.get(kind)
+            tokens, each = getattr(row, f"{kind.value}_tokens"), rate(kind, known)
             if tokens:
-                amount = None if price is None else (price * tokens / 1_000_000).normalize()
+                price, amount = (_per_million(each), decimal(tokens * each)) if known else (None, None)
                 lines.append((str(kind.label), tokens, price, amount))
         found.append(Charge(row.attempt, row.deployment, lines, row.cost, row.estimated))
     return found
 
 
-def _held(deployment: UUID, time: datetime) -> dict[str, Decimal]:
-    """The prices of a deployment at a time; the tenant's own go before the platform's."""
-    rows = Price.objects.filter(deployment_id=deployment, valid_from__lte=time)
-    by_age = sorted(rows, key=lambda row: (str(row.tenant_id) == current(), row.valid_from))
-    return {row.kind: row.per_million for row in by_age}
+def _per_million(each: int) -> Decimal:
+    """Pico-dollars for a token as dollars for a million."""
+    return decimal(each * 1_000_000)
 
 
 def own_deployments() -> dict[UUID, str]:
@@ -115,12 +116,14 @@ def own_deployments() -> dict[UUID, str]:
 
 
 def prices_of(ids: Iterable[UUID]) -> dict[UUID, dict[str, Decimal]]:
-    """What a million tokens that go in, and that come out, cost at deployments now: {"input", "output"} in US dollars.
-    The tenant's own prices go before the platform's.
+    """What a million tokens that go in, and that come out, cost at deployments now: {"input", "output"} in US dollars;
+    without those of which no price is known.
     """
-    kinds = (Kind.INPUT, Kind.OUTPUT)
-    rows = Price.objects.filter(deployment_id__in=set(ids), kind__in=kinds, valid_from__lte=timezone.now())
-    found: dict[UUID, dict[str, Decimal]] = {}
-    for row in sorted(rows, key=lambda row: (str(row.tenant_id) == current(), row.valid_from)):
-        found.setdefault(row.deployment_id, {})[row.kind] = row.per_million
-    return found
+    now = timezone.now()
+    held, kinds = prices_at(now), (Kind.INPUT, Kind.OUTPUT)
+    known = {deployment: held.of(deployment, now.timestamp()) for deployment in ids}
+    return {
+        deployment: {kind: _per_million(prices[kind]) for kind in kinds if kind in prices}
+        for deployment, prices in known.items()
+        if prices
+    }

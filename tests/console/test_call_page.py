@@ -7,6 +7,7 @@ import json
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from audit.models import Event
 from audit.seals import seal
@@ -71,18 +72,17 @@ def test_it_says_where_it_went_and_why(as_role, call):
         ("vendor/third", "spare", ""),
         ("vendor/far", "rejected", "its region is not allowed"),
     ]
-    assert "Candidates were tried the cheapest first. It needed: tools. It had to stay in the house" in text
+    assert "The model chooses by: cheapest. It needed: tools. It had to stay in the house" in text
     assert "&quot;route&quot;" not in text, "what is told in words is not shown as JSON as well"
 
 
 def test_it_says_what_it_cost_line_by_line(as_role, call):
     answer, text = page(as_role("owner"), call)
     [charge] = answer.context_data["charges"]
-    assert [(kind, tokens) for kind, tokens, *_ in charge.lines] == [("Input", 1000), ("Output", 50)]
-    [(*_, amount)] = [line for line in charge.lines if line[0] == "Output"]
-    assert float(amount) == 0.0005
+    lines = [[strip_tags(cell) for cell in line] for line in charge["lines"]]
+    assert lines == [["input", "1,000", "$1.50", "$0.0015"], ["output", "50", "$10.00", "$0.0005"]]
     assert "tokens counted here: the vendor did not" in text
-    assert "<strong>0.002</strong>" in text
+    assert strip_tags(charge["cost"]) == "$0.002"
 
 
 def test_whoever_sees_less_is_told_less(as_role, call):
