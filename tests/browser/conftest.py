@@ -43,6 +43,7 @@ class Acme:
     """A tenant with its owner Olivia, the department Legal and a key for it."""
 
     tenant: Any
+    slug: str
     email: str
     key: ApiKey
 
@@ -119,7 +120,7 @@ def acme(database: None) -> Acme:
         legal = Department.objects.create(slug="legal", name="Legal")
         new = keys.generate(settings.API_KEY_PEPPER)
         key = ApiKey.objects.create(name="old key", public_id=new.public_id, digest=new.digest, department=legal)
-    return Acme(tenant, owner.email, key)
+    return Acme(tenant, slug, owner.email, key)
 
 
 def _found(*names: str) -> str | None:

@@ -35,10 +35,6 @@ class Site(BaseHTTPRequestHandler):
         """Requests are not printed."""
 
 
-def slug_of(acme):
-    return acme.email.partition("@")[2].removesuffix(".example")
-
-
 @pytest.fixture
 def site(browser, acme, tmp_path, settings):
     """A provider at `localhost`, which is another site than the console's `127.0.0.1`."""
@@ -46,7 +42,7 @@ def site(browser, acme, tmp_path, settings):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.idp = SamlProvider(tmp_path / "idp", f"http://localhost:{server.server_port}/sso")
-    ours = f"{browser.base}/console/sign-in/{slug_of(acme)}/saml/"
+    ours = f"{browser.base}/console/sign-in/{acme.slug}/saml/"
     with urlopen(ours + "metadata/") as answer:
         server.told, server.email = answer.read().decode(), acme.email
     told = saml.described(server.idp.metadata)
@@ -59,7 +55,7 @@ def site(browser, acme, tmp_path, settings):
 
 
 def test_a_member_signs_in_from_another_site(browser, acme, site):
-    browser.open(f"/console/sign-in/{slug_of(acme)}/?next=/console/tenants/department/")
+    browser.open(f"/console/sign-in/{acme.slug}/?next=/console/tenants/department/")
     button = browser.find(".ch-providers button")
     assert button.text == "Sign in with Corporate"
     button.click()

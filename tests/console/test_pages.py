@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from secrets import token_hex
 
 import pytest
 import redis
@@ -21,9 +20,9 @@ from billing.models import Budget
 from gateway.breakers import HASH
 from retrieval.data import Upload
 from retrieval.services import create_collection, ingest_now
-from tenants import keys
 from tenants.ids import uuid7
 from tenants.models import ApiKey, Department
+from tests.console.conftest import secret_of
 
 
 def shown(client, page, **parameters):
@@ -57,16 +56,8 @@ def test_the_overview_looks_back_as_far_as_is_asked(as_role, period, slots):
 
 def test_the_api_tells_what_the_overview_shows(acme, as_role):
     def asked(role, **parameters):
-        new = keys.generate(settings.API_KEY_PEPPER)
-        with acme.open():
-            ApiKey.objects.create(
-                name=f"overview {token_hex(4)}",
-                public_id=new.public_id,
-                digest=new.digest,
-                department=acme.departments["legal"],
-                role=role,
-            )
-        return Client().get("/api/v1/overview", parameters, headers={"authorization": f"Bearer {new.key}"})
+        headers = {"authorization": f"Bearer {secret_of(acme, role)}"}
+        return Client().get("/api/v1/overview", parameters, headers=headers)
 
     for period, slots in (("24h", 24), ("7d", 7), ("30d", 30)):
         told = asked("owner", period=period).json()
@@ -159,12 +150,7 @@ def test_an_open_breaker_is_seen_wherever_the_deployment_is(acme, as_role):
         ):
             assert "breaker open: upstream timeout" in page
             assert "a call tries again from 01:46:50 UTC" in page
-        new = keys.generate(settings.API_KEY_PEPPER)
-        with acme.open():
-            legal = acme.departments["legal"]
-            named = {"public_id": new.public_id, "digest": new.digest, "department": legal, "role": "developer"}
-            ApiKey.objects.create(name="breakers", **named)
-        asked = {"headers": {"authorization": f"Bearer {new.key}"}}
+        asked = {"headers": {"authorization": f"Bearer {secret_of(acme, 'developer')}"}}
         first = Client().get(f"/api/v1/deployments/{deployment.pk}", **asked)
         assert first.json()["breaker"] == {
             "state": "open",

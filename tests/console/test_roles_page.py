@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
-from tenants import keys
 from tenants.console.roles import WORDS
-from tenants.models import ApiKey
 from tenants.roles import RIGHTS, Role, rights_of
+from tests.console.conftest import secret_of
 
 PAGE = "/console/roles/"
 
@@ -44,16 +42,7 @@ def test_whoever_sees_no_people_sees_no_matrix(as_role, role):
 
 @pytest.mark.parametrize(("role", "counts"), [("owner", True), ("member", False)])
 def test_the_api_says_the_same(acme, role, counts):
-    new = keys.generate(settings.API_KEY_PEPPER)
-    with acme.open():
-        ApiKey.objects.create(
-            name=f"roles {role}",
-            public_id=new.public_id,
-            digest=new.digest,
-            department=acme.departments["legal"],
-            role=role,
-        )
-    asked = {"HTTP_AUTHORIZATION": f"Bearer {new.key}"}
+    asked = {"HTTP_AUTHORIZATION": f"Bearer {secret_of(acme, role)}"}
     found = Client().get("/api/v1/roles", **asked).json()["results"]
     assert {one["role"]: set(one["rights"]) for one in found} == {role.value: set(rights_of(role)) for role in Role}
     assert {one["role"]: one["gives"] for one in found}["admin"] == [role.value for role in Role if role != "owner"]

@@ -134,6 +134,18 @@ class Gateway:
         headers = {"authorization": f"Bearer {key or self.key}"}
         return httpx.post(self.root + "/v1/chat/completions", json=body, headers=headers, timeout=30)
 
+    def put_in_force(self, name: str, rules: dict[str, Any]) -> None:
+        """A policy for the whole tenant; the worker knows of it when this returns."""
+        body = {"name": name, "applies_to": {"scope": "tenant"}, "rules": rules}
+        made = self.manage("POST", "policies", body, expect=201)
+        self.manage("POST", f"policies/{made['id']}/activate", expect=200)
+        label = f"{made['id']}@{made['version']}"
+        for _ in range(100):
+            if self.ask("echo", "x").headers["x-customhouse-policy"] == label:
+                return
+            time.sleep(0.05)
+        raise AssertionError("the worker did not hear of the policy")
+
     def events(self, request_id: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.manage("GET", f"audit/events?request_id={request_id}")["results"]
         return found

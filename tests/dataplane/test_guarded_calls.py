@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,16 +27,7 @@ def guarded(gateway: Gateway) -> Iterator[Any]:
     """Puts guardrails in force for Acme."""
 
     def activate(guardrails: dict[str, Any], **more: Any) -> None:
-        rules = {"guardrails": guardrails, **more}
-        body = {"name": "guards", "applies_to": {"scope": "tenant"}, "rules": rules}
-        made = gateway.manage("POST", "policies", body, expect=201)
-        gateway.manage("POST", f"policies/{made['id']}/activate", expect=200)
-        label = f"{made['id']}@{made['version']}"
-        for _ in range(100):
-            if gateway.ask("echo", "x").headers["x-customhouse-policy"] == label:
-                return
-            time.sleep(0.05)
-        raise AssertionError("the worker did not hear of the policy")
+        gateway.put_in_force("guards", {"guardrails": guardrails, **more})
 
     yield activate
     activate({})

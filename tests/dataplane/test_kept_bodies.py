@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -27,15 +26,7 @@ def logging(gateway: Gateway) -> Iterator[Any]:
     """Puts a mode of logging in force for Acme."""
 
     def activate(mode: str, **more: Any) -> None:
-        body = {"name": "bodies", "applies_to": {"scope": "tenant"}, "rules": {"logging": mode, **more}}
-        made = gateway.manage("POST", "policies", body, expect=201)
-        gateway.manage("POST", f"policies/{made['id']}/activate", expect=200)
-        label = f"{made['id']}@{made['version']}"
-        for _ in range(100):
-            if gateway.ask("echo", "x").headers["x-customhouse-policy"] == label:
-                return
-            time.sleep(0.05)
-        raise AssertionError("the worker did not hear of the policy")
+        gateway.put_in_force("bodies", {"logging": mode, **more})
 
     yield activate
     activate("metadata")

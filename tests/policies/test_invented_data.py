@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.guardrails import Mode
-from policies.invented import treated
+from policies.invented import judge_inventions
 from policies.pii.data import PiiRules
 from policies.pii.redaction import Pii
 
@@ -30,13 +30,13 @@ def rules(action: str) -> PiiRules:
 @pytest.mark.parametrize("given", ["a@b.example", "Write to <A@B.EXAMPLE>!", 'and "a@b.example",'])
 def test_what_it_was_told_stays(pii, given):
     body = answer("It is a@b.example.")
-    judged = treated(body, rules("mask"), pii, ["nothing", given])
+    judged = judge_inventions(body, rules("mask"), pii, ["nothing", given])
     assert (judged.body, judged.decisions) == (body, ())
 
 
 @pytest.mark.parametrize("given", ["xa@b.example", "a@b.examples", ""])
 def test_part_of_what_it_was_told_is_an_invention(pii, given):
-    judged = treated(answer("It is a@b.example."), rules("mask"), pii, [given])
+    judged = judge_inventions(answer("It is a@b.example."), rules("mask"), pii, [given])
     assert judged.body == answer("It is *@*.*******.")
     [decision] = judged.decisions
     assert (decision.mode, decision.label, decision.count, decision.source) == (
@@ -50,7 +50,7 @@ def test_part_of_what_it_was_told_is_an_invention(pii, given):
 def test_all_choices_and_arguments_are_looked_at_and_the_body_is_not_changed(pii):
     call = {"id": "c1", "type": "function", "function": {"name": "mail", "arguments": '{"to": "c@d.example"}'}}
     body = answer("a@b.example", "none", tool_calls=[call])
-    judged = treated(body, rules("mask"), pii, [])
+    judged = judge_inventions(body, rules("mask"), pii, [])
     assert [choice["message"]["content"] for choice in judged.body["choices"]] == ["*@*.*******", "none"]
     for choice in judged.body["choices"]:
         assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"to": "*@*.*******"}'
@@ -59,14 +59,14 @@ def test_all_choices_and_arguments_are_looked_at_and_the_body_is_not_changed(pii
 
 
 def test_a_block_is_said(pii):
-    judged = treated(answer("a@b.example"), rules("block"), pii, [])
+    judged = judge_inventions(answer("a@b.example"), rules("block"), pii, [])
     assert judged.blocked is not None
     assert judged.blocked.label == "EMAIL_ADDRESS"
 
 
 def test_a_stand_in_is_none_of_the_requests(pii):
     given = ["[EMAIL_ADDRESS_K7Q2M] asks"]
-    judged = treated(answer("a@b.example and [EMAIL_ADDRESS_K7Q2M]"), rules("placeholder"), pii, given)
+    judged = judge_inventions(answer("a@b.example and [EMAIL_ADDRESS_K7Q2M]"), rules("placeholder"), pii, given)
     made = judged.body["choices"][0]["message"]["content"]
     assert made.endswith(" and [EMAIL_ADDRESS_K7Q2M]")
     assert made.count("K7Q2M") == 1
