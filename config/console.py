@@ -38,16 +38,24 @@ from .sign_in import may_try, record_of_session, record_refusal
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of the navigation. `page` is a registered model's label; the line is shown to those who may view it."""
+    """A line of the navigation. `page` is a registered model's label, and the line is shown to those who may view it;
+    or the name of a page that is no list of objects, for those who have `right` ('': everybody).
+    """
 
     title: str
     icon: str
     page: str
     query: str = ""
+    right: str | None = None
 
 
 #: The groups of the navigation, and the question that each answers.
 NAVIGATION: dict[str, tuple[Item, ...]] = {
+    "": (
+        Item("Overview", "space_dashboard", "index", right=""),
+        Item("Playground", "science", "playground", right=playground.RIGHT),
+        Item("Search", "search", "retrieval_search", right=search_page.RIGHT),
+    ),
     "Calls & evidence": (
         Item("Calls", "swap_horiz", "audit.event", "area=calls"),
         Item("Audit trail", "history", "audit.event"),
@@ -74,6 +82,7 @@ NAVIGATION: dict[str, tuple[Item, ...]] = {
         Item("Grants", "lock_open", "tenants.grant"),
         Item("Identity providers", "badge", "tenants.identityprovider"),
         Item("Provisioning (SCIM)", "sync", "tenants.groupmapping"),
+        Item("Roles", "table_view", "roles", right=roles.RIGHT),
     ),
     "Budgets & costs": (
         Item("Usage", "monitoring", "billing.usage"),
@@ -317,23 +326,18 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The navigation's groups with the lines that this person may see."""
-        first = [self._line(request, "Overview", "space_dashboard", reverse("admin:index"))]
-        member = member_of(request)
-        if member is not None and member.may(playground.RIGHT):
-            first.append(self._line(request, "Playground", "science", reverse("admin:playground")))
-        if member is not None and member.may(search_page.RIGHT):
-            first.append(self._line(request, "Search", "search", reverse("admin:retrieval_search")))
-        groups = [{"title": "", "items": first}]
+        groups = []
         for title, items in NAVIGATION.items():
-            lines = [self._item(request, item) for item in items if self._may_see(request, item.page)]
-            if title == "People & keys" and member is not None and member.may(roles.RIGHT):
-                lines.append(self._line(request, "Roles", "table_view", reverse("admin:roles")))
+            lines = [self._item(request, item) for item in items if self._may_see(request, item)]
             if lines:
                 groups.append({"title": title, "items": lines})
         return groups
 
-    def _may_see(self, request: HttpRequest, page: str) -> bool:
-        found = self.page(page)
+    def _may_see(self, request: HttpRequest, item: Item) -> bool:
+        if item.right is not None:
+            member = member_of(request)
+            return not item.right or (member is not None and member.may(item.right))
+        found = self.page(item.page)
         return found is not None and found.has_module_permission(request)
 
     def page(self, name: str) -> Any:
@@ -341,14 +345,12 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no types
         return next((page for model, page in self._registry.items() if model._meta.label_lower == name), None)
 
     def _item(self, request: HttpRequest, item: Item) -> dict[str, Any]:
-        url = reverse(f"admin:{item.page.replace('.', '_')}_changelist")
-        return self._line(request, item.title, item.icon, url, item.query)
-
-    def _line(self, request: HttpRequest, title: str, icon: str, url: str, query: str = "") -> dict[str, Any]:
+        place = f"{item.page.replace('.', '_')}_changelist" if item.right is None else item.page
+        url, query = reverse(f"admin:{place}"), item.query
         here = request.path == url if url == reverse("admin:index") else request.path.startswith(url)
         if here and url.endswith("/event/"):  # two lines show the same list: the calls, and everything
             here = (request.GET.get("area") == "calls") is (query == "area=calls")
-        return {"title": title, "icon": icon, "link": f"{url}?{query}" if query else url, "active": here}
+        return {"title": item.title, "icon": item.icon, "link": f"{url}?{query}" if query else url, "active": here}
 
     # What pages of lower apps show of higher ones: they ask the site, which knows all.
 

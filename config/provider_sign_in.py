@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from audit.services import record
-from tenants import federation, oidc
+from tenants import federation, oidc, saml
 from tenants.errors import ProviderRefused, ProviderUnavailable
 from tenants.isolation import scope
 from tenants.models import IdentityProvider, Protocol
@@ -43,8 +43,6 @@ def page(request: HttpRequest, slug: str, onward: str, context: dict[str, Any]) 
     started: Any
     try:
         if provider.protocol == Protocol.SAML:
-            from tenants import saml  # with a parser of XML, which a server needs for nothing else
-
             where, started = saml.start(federation.service_of(provider, saml_address(request, slug)))
         else:
             where, begun = oidc.start(federation.client_of(provider, _redirect_uri(request, slug, provider)))
@@ -79,8 +77,6 @@ def saml_back(request: HttpRequest, slug: str, context: dict[str, Any]) -> HttpR
         return TemplateResponse(request, "console/saml_again.html", {**context, "response": response})
 
     def said(found: IdentityProvider, started: Any) -> Said:
-        from tenants import saml
-
         us = federation.service_of(found, saml_address(request, slug))
         return us.issuer, saml.finish(us, started, response)
 
@@ -89,8 +85,6 @@ def saml_back(request: HttpRequest, slug: str, context: dict[str, Any]) -> HttpR
 
 def saml_metadata(request: HttpRequest, tenant: str) -> HttpResponse:
     """What a SAML provider is given of us. It says nothing of the tenant but its name in an address."""
-    from tenants import saml
-
     address = saml_address(request, tenant)
     answer = HttpResponse(saml.metadata(address, address), content_type="application/samlmetadata+xml")
     answer["Content-Disposition"] = f'attachment; filename="customhouse-{tenant}.xml"'

@@ -20,9 +20,6 @@ from billing.errors import BudgetExhausted as NoBudget
 from billing.errors import LedgerUnavailable
 from billing.services import Budgets, Leases, Prices, Reservation, cost, dearest, usd
 from policies.errors import RulesError
-from policies.invented import treated
-from policies.pii.vault import Vault
-from policies.scopes import vault_of_call
 from policies.services import (
     Blocked,
     Context,
@@ -39,10 +36,13 @@ from policies.services import (
     Rules,
     Source,
     TextTooLarge,
+    Vault,
+    judge_inventions,
     restore_text,
     restore_value,
     rules_for,
     strings,
+    vault_of_call,
 )
 from retrieval.errors import RetrievalError, SearchUnavailable
 from retrieval.services import (
@@ -486,7 +486,7 @@ class Pipeline:
                 _refuse(judged.blocked, "answer", judged.decisions)
                 body, decisions = judged.body, judged.decisions
             if p.rules.pii.answers:
-                judged = await asyncio.to_thread(treated, body, p.rules.pii, self._pii, strings(p.masked.body))
+                judged = await asyncio.to_thread(judge_inventions, body, p.rules.pii, self._pii, strings(p.masked.body))
                 _refuse(judged.blocked, "answer", decisions + judged.decisions)
                 body, decisions = judged.body, decisions + judged.decisions
         except (GuardrailFailed, PiiError) as error:

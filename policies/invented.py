@@ -19,7 +19,7 @@ from .pii.vault import Vault
 NAME = "personal_data"
 
 
-def treated(body: dict[str, Any], rules: PiiRules, pii: Pii, given: Iterable[str]) -> Judged:
+def judge_inventions(body: dict[str, Any], rules: PiiRules, pii: Pii, given: Iterable[str]) -> Judged:
     """A whole answer in OpenAI's chat form, as the model wrote it. `given` are the strings that it was sent.
 
     What stands in for an invention is restored by nobody. Raises DetectorFailed, TextTooLarge.

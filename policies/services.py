@@ -16,6 +16,7 @@ from tenants.snapshot import Snapshot
 
 from .conditions import Context
 from .guardrails import Decision, GuardrailFailed, Guardrails, Judged
+from .invented import judge_inventions
 from .pii.data import Direction, Entity, PiiRules, Source
 from .pii.errors import Blocked, DetectorFailed, MediaRefused, PiiError, PiiRefused, TextTooLarge, TooDeep, VaultError
 from .pii.redaction import Pii
@@ -24,6 +25,7 @@ from .pii.vault import Vault
 from .pii.walk import Masked, strings
 from .redact import engine
 from .rules import ActivePolicy, Rules, resolve, validate
+from .scopes import vault_of_call
 
 __all__ = [
     "ActivePolicy",
@@ -51,6 +53,7 @@ __all__ = [
     "VaultError",
     "engine",
     "in_force",
+    "judge_inventions",
     "load",
     "resolve",
     "restore_text",
@@ -58,6 +61,7 @@ __all__ = [
     "rules_for",
     "strings",
     "validate",
+    "vault_of_call",
 ]
 
 _ACTIVE = (Path(__file__).parent / "sql" / "active.sql").read_text()

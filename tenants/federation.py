@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -20,10 +20,8 @@ from .errors import ProviderRefused, TenantsError, UnknownCredential
 from .isolation import current, scope
 from .models import Identity, IdentityProvider, Invitation, Membership, Protocol, User
 from .oidc import Client
+from .saml import ServiceProvider
 from .tokens import Issuer
-
-if TYPE_CHECKING:
-    from .saml import ServiceProvider
 
 MOST_SUBJECT = 255  #: characters (OpenID Connect Core 1.0, 2)
 
@@ -46,8 +44,6 @@ def client_of(provider: IdentityProvider, redirect_uri: str) -> Client:
 
 def service_of(provider: IdentityProvider, answer_url: str) -> ServiceProvider:
     """Us at a provider that speaks SAML."""
-    from .saml import ServiceProvider  # with a parser of XML, which a server needs for nothing else
-
     with scope(provider.tenant_id):
         issuer = identity.issuer(provider)
     return ServiceProvider(issuer, provider.sso_url, provider.certificates, answer_url)

@@ -20,6 +20,7 @@ from .errors import Taken, UnknownCredential
 from .isolation import current
 from .models import Department, IdentityProvider, Protocol
 from .roles import Role
+from .saml import held_certificates
 from .sealing import seal, unseal
 from .services import rows_of
 
@@ -114,8 +115,6 @@ def check(provider: IdentityProvider, token: str = "") -> dict[str, Any]:
 
 
 def _checked_certificates(provider: IdentityProvider, token: str) -> dict[str, Any]:
-    from .saml import held_certificates  # with a parser of XML, which a server needs for nothing else
-
     ends = [held.not_valid_after_utc for held in held_certificates(provider.certificates)]
     current = [end for end in ends if end > timezone.now()]
     told = {"keys": len(current), "ok": bool(current) and not token}

@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 from lxml.builder import ElementMaker
+from signxml.exceptions import SignXMLException
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from .errors import MetadataUnreadable, ProviderRefused
 from .tokens import Issuer
@@ -207,9 +209,6 @@ def _check_status(document: etree._Element) -> None:
 
 def _signed(us: ServiceProvider, document: etree._Element) -> etree._Element:
     """The one assertion, as it was signed: by itself, or with the whole response around it."""
-    from signxml.exceptions import SignXMLException
-    from signxml.verifier import SignatureConfiguration, XMLVerifier  # a tenth of a second, for sign-ins alone
-
     if document.find(f".//{_A}EncryptedAssertion") is not None:
         raise ProviderRefused(
             "The provider's answer is encrypted, which is not read here: it comes over https. Ask your tenant's owner "

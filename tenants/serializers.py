@@ -36,6 +36,7 @@ from .models import (
     WebhookDelivery,
 )
 from .roles import Role, rights_of
+from .saml import certificates, described
 from .tokens import ALGORITHMS, MOST_SKEW
 
 
@@ -458,8 +459,6 @@ class IdentityProviderSerializer(Strict, serializers.ModelSerializer[IdentityPro
         return {}
 
     def _saml(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        from .saml import certificates, described  # with a parser of XML, which a server needs for nothing else
-
         told, name = {}, "metadata"
         try:
             if attrs.get("metadata"):

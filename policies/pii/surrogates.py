@@ -47,7 +47,6 @@ _FIRM_FORM: Final = re.compile(
     r"s\.r\.l|srl|spa|s\.p\.a|bv|b\.v|nv|n\.v|ab|as|oy|pty ltd|pvt ltd|sp\. z o\.o)\.?$",
     re.IGNORECASE,
 )
-_GROUPS: Final = "0123456789"
 
 
 def makes(kind: str, value: str) -> bool:
@@ -224,7 +223,7 @@ def _shaped(value: str, draw: Draw) -> str:
 
 def _other(character: str, byte: int) -> str:
     if character.isdigit():
-        return _GROUPS[byte % 10]
+        return str(byte % 10)
     if character.isascii() and character.isalpha():
         return chr(ord("A" if character.isupper() else "a") + byte % 26)
     return character

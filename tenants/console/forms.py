@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django import forms
@@ -100,6 +100,16 @@ def reason() -> forms.CharField:
     return text(
         "Reason", required=False, max_length=REASON_LENGTH, help_text="Kept with the change in the audit trail."
     )
+
+
+def by_kind(site: Any, kinds: Mapping[str, str]) -> list[Any]:
+    """Choices of objects (`kind:id`) grouped by kind, under each kind's title; a kind without any is left out."""
+    found = []
+    for kind, title in kinds.items():
+        named = sorted(site.names_of(kind).items(), key=lambda pair: pair[1].lower())
+        if named:
+            found.append((title, [(f"{kind}:{identity}", name) for identity, name in named]))
+    return found
 
 
 class DepartmentField(forms.ModelChoiceField):  # type: ignore[type-arg]

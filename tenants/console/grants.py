@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -98,7 +98,7 @@ class GrantForm(forms.Form):
     def __init__(self, site: Any, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         for name, kinds in (("to", HOLDERS), ("object", OBJECTS)):
-            self.fields[name].choices = [("", "Choose…"), *offered(site, kinds)]  # type: ignore[attr-defined]
+            self.fields[name].choices = [("", "Choose…"), *inputs.by_kind(site, kinds)]  # type: ignore[attr-defined]
 
     def clean_to(self) -> tuple[str, UUID]:
         return _read(self.cleaned_data["to"])
@@ -122,16 +122,6 @@ def _list_of(grant: Grant) -> str:
 def _read(value: str) -> tuple[str, UUID]:
     kind, _, identity = value.partition(":")
     return kind, UUID(identity)
-
-
-def offered(site: Any, kinds: Mapping[str, str]) -> list[Any]:
-    """What can be chosen, by kind; a kind without any is left out."""
-    found = []
-    for kind, title in kinds.items():
-        named = sorted(site.names_of(kind).items(), key=lambda pair: pair[1].lower())
-        if named:
-            found.append((title, [(f"{kind}:{identity}", name) for identity, name in named]))
-    return found
 
 
 @admin.register(Grant)
@@ -203,9 +193,6 @@ class GrantPage(TenantAdmin):
             if found:
                 return f"Grants {'of' if name == 'to' else 'on'} {next(iter(found.values()))}"
         return self.heading
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.by_role(request, "change")
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tenants import identity
+from tenants import identity, saml
 from tenants.errors import MetadataUnreadable
 from tenants.isolation.scope import CLEARANCES
 from tenants.models import Clearance, Department, IdentityProvider, Protocol
@@ -230,15 +230,11 @@ class SamlForm(VouchingForm):
 
     def clean_metadata(self) -> dict[str, str]:
         text = self.cleaned_data["metadata"].strip()
-        from tenants.saml import described  # with a parser of XML, which a server needs for nothing else
-
-        return read(described, text) if text else {}
+        return read(saml.described, text) if text else {}
 
     def clean_certificates(self) -> str:
         text = self.cleaned_data["certificates"].strip()
-        from tenants.saml import certificates
-
-        return read(certificates, text) if text else ""
+        return read(saml.certificates, text) if text else ""
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -289,10 +285,6 @@ class TryForm(forms.Form):
         required=False,
         help_text="One of your provider's. It is checked, not kept. Empty: only the keys are fetched.",
     )
-
-
-class SigningForm(forms.Form):
-    """Nothing to fill in: what is kept is looked at."""
 
 
 @admin.register(IdentityProvider)
@@ -426,7 +418,7 @@ class IdentityProviderPage(TenantAdmin):
         """Fetches the keys and says whom a token would let in, or why nobody. Of SAML the certificates are tried."""
         found = self.found(request, object_id)
         data = request.POST if request.method == "POST" else None
-        form = SigningForm(data) if found.protocol == Protocol.SAML else TryForm(data)
+        form = forms.Form(data) if found.protocol == Protocol.SAML else TryForm(data)
         warnings: list[str] = []
         if request.method == "POST" and form.is_valid():
             told = identity.check(found, form.cleaned_data.get("token", "").strip())

@@ -5,6 +5,7 @@
     const form = document.getElementById("ch-play");
     if (!form) return;
     const at = (id) => document.getElementById(id);
+    const PLACEHOLDER = "\\[[A-Z][A-Z0-9_]*_[A-Z0-9]{5}\\]";
     const COLOURS = 6;
     const SVG = "http://www.w3.org/2000/svg";
     let running = null;
@@ -48,13 +49,14 @@
     function marked(text, types, found) {
         const shown = document.createDocumentFragment();
         const written = Object.keys(found ?? {}).filter(Boolean).sort((one, other) => other.length - one.length);
-        const stands = written.map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+        const stands = written.map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
         let from = 0;
-        for (const match of stands ? text.matchAll(new RegExp(stands, "g")) : []) {
+        for (const match of text.matchAll(new RegExp([...stands, PLACEHOLDER].join("|"), "g"))) {
             shown.append(text.slice(from, match.index));
-            const { type, score } = found[match[0]];
+            const type = found?.[match[0]]?.type ?? match[0].slice(1, -7);
+            const score = found?.[match[0]]?.score;
             const mark = element("mark", match[0], `ch-mark ch-series-${colour(types, type)}`);
-            mark.title = `${type}, score ${score.toFixed(2)}`;
+            mark.title = score === undefined ? type : `${type}, score ${score.toFixed(2)}`;
             shown.append(mark);
             from = match.index + match[0].length;
         }
